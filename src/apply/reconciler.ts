@@ -64,8 +64,10 @@ export class Reconciler {
   apply(desired: ServiceTable): Plan {
     const plan = diffTables(this.#current, desired);
     this.#current = desired;
+    if (plan.length === 0) return plan;
+    this.#lifecycle.unlinkServices();
     for (const change of plan) this.#applyChange(change);
-    if (plan.length > 0) this.#lifecycle.linkServices();
+    this.#lifecycle.linkServices();
     return plan;
   }
 

@@ -125,8 +125,8 @@ export class Cascade implements Needs, Chains {
   }
 
   mustPrecede(user: WorkloadController): boolean {
-    // What the names mean is known with the next `link()`.
-    if (this.#suspended) return user.policy.services.some(({ dependsOn }) => dependsOn.length > 0);
+    // What it depends on, and what the names mean, is known with the next `link()`.
+    if (this.#suspended) return true;
     return (this.#links.get(user) ?? []).some(({ name, condition }) => {
       if (condition === undefined) return false;
       const controller = this.find(name, user);

@@ -161,7 +161,6 @@ export class Lifecycle {
    * use when its service was removed goes on as before.
    */
   add(service: Service): void {
-    this.#cascade.suspend();
     const controller = this.#follow(service);
     this.#byService.set(service.name, { service, controller });
     this.#namesOf.set(controller, (this.#namesOf.get(controller) ?? new Set()).add(service.name));
@@ -190,7 +189,6 @@ export class Lifecycle {
   }
 
   #leave({ name }: Service): void {
-    this.#cascade.suspend();
     const controller = this.find(name);
     this.#byService.delete(name);
     if (controller === undefined) return;
@@ -199,6 +197,14 @@ export class Lifecycle {
     if (others.length === 0) return controller.retire();
     controller.update(createPolicy(others));
     this.#followServed(controller);
+  }
+
+  /**
+   * Starts nothing until the next `linkServices()`: services are about to be changed one by one, and what is in force meanwhile
+   * is neither the old table nor the new one.
+   */
+  unlinkServices(): void {
+    this.#cascade.suspend();
   }
 
   /** Links services with what goes with them; to be called when all changes of a plan were made. */
@@ -264,6 +270,7 @@ export class Lifecycle {
     if (controller === undefined || controller === there) return;
     const named = [...(there === undefined ? [] : (this.#namesOf.get(there) ?? []))];
     if (there === undefined || (there.leases === 0 && there.room.size === 0 && named.length > 0)) {
+      if (named.length > 0) this.unlinkServices();
       this.#renames.add(controller, to);
       there?.retire();
       for (const name of named) this.#addAgain(name);

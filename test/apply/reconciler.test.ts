@@ -19,6 +19,7 @@ describe('Reconciler', () => {
       add: ({ name }: Service) => calls.push(`add ${name}`),
       update: ({ name }: Service, previous: Service) => calls.push(`update ${name} from ${previous.name}`),
       remove: ({ name }: Service) => calls.push(`remove ${name}`),
+      unlinkServices: () => calls.push('unlink'),
       linkServices: () => calls.push('link'),
     };
     const listeners = {
@@ -56,7 +57,7 @@ describe('Reconciler', () => {
       'open-listener',
       'open-listener',
     ]);
-    expect(calls).toEqual(['add db', 'add web', 'open tcp/*:1 db', 'open tcp/*:2 web', 'link']);
+    expect(calls).toEqual(['unlink', 'add db', 'add web', 'open tcp/*:1 db', 'open tcp/*:2 web', 'link']);
   });
 
   test('touches nothing when an equal table comes', () => {
@@ -70,7 +71,7 @@ describe('Reconciler', () => {
     reconciler.apply(aTable([db, web]));
     calls = [];
     reconciler.apply(aTable([db, { ...web, allowList: ['10.0.0.0/8'] }]));
-    expect(calls).toEqual(['update web from web', 'rebind tcp/*:2 web', 'link']);
+    expect(calls).toEqual(['unlink', 'update web from web', 'rebind tcp/*:2 web', 'link']);
   });
 
   test('moves one schedule when an expression changes in the file, and one when it changes in a label', () => {
@@ -82,26 +83,26 @@ describe('Reconciler', () => {
     reconciler.apply(tableWith({ file: '0 8 * * *', label: '0 18 * * *' }));
     calls = [];
     reconciler.apply(tableWith({ file: '0 9 * * *', label: '0 18 * * *' }));
-    expect(calls).toEqual(['update db from db', 'schedule db', 'link']);
+    expect(calls).toEqual(['unlink', 'update db from db', 'schedule db', 'link']);
     calls = [];
     reconciler.apply(tableWith({ file: '0 9 * * *', label: '0 19 * * *' }));
-    expect(calls).toEqual(['update web from web', 'schedule web', 'link']);
+    expect(calls).toEqual(['unlink', 'update web from web', 'schedule web', 'link']);
   });
 
   test('removes a service after its listeners', () => {
     reconciler.apply(aTable([db, web]));
     calls = [];
     reconciler.apply(aTable([web]));
-    expect(calls).toEqual(['close tcp/*:1', 'remove db', 'link']);
+    expect(calls).toEqual(['unlink', 'close tcp/*:1', 'remove db', 'link']);
   });
 
   test('sets and clears schedules, and ends the window of one that is cleared', () => {
     const scheduled = { ...db, cronStart: '0 8 * * *' };
     reconciler.apply(aTable([scheduled]));
-    expect(calls).toEqual(['add db', 'open tcp/*:1 db', 'schedule db', 'link']);
+    expect(calls).toEqual(['unlink', 'add db', 'open tcp/*:1 db', 'schedule db', 'link']);
     calls = [];
     reconciler.apply(aTable([db]));
-    expect(calls).toEqual(['update db from db', 'close window of db', 'unschedule db', 'link']);
+    expect(calls).toEqual(['unlink', 'update db from db', 'close window of db', 'unschedule db', 'link']);
   });
 
   test('names the holders of the table in force', () => {

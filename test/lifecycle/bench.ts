@@ -78,14 +78,19 @@ export class Bench {
     if (previous === undefined) throw new Error(`no service ${serviceName}`);
     const service = { ...previous, ...overrides };
     this.#services.set(serviceName, service);
-    this.lifecycle.update(service, previous);
-    this.lifecycle.linkServices();
+    this.reload(() => this.lifecycle.update(service, previous));
   }
 
   /** Takes a service away and links the rest, as a reload does. */
   remove(serviceName: string): void {
     const service = this.#services.get(serviceName);
-    if (service !== undefined) this.lifecycle.remove(service);
+    this.reload(() => service && this.lifecycle.remove(service));
+  }
+
+  /** Changes services and links all, as the apply stage does. */
+  reload(change: () => void): void {
+    this.lifecycle.unlinkServices();
+    change();
     this.lifecycle.linkServices();
   }
 

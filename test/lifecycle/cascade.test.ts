@@ -67,9 +67,10 @@ describe('Cascade', () => {
     // What the engine knows by now is looked at when the services change places.
     bench.backend.watched.delete('docker/one');
     tell('one', STOPPING);
-    bench.lifecycle.update(on('hub', 'two', ['sub']), hub);
-    bench.lifecycle.update(on('sub', 'one'), sub);
-    bench.lifecycle.linkServices();
+    bench.reload(() => {
+      bench.lifecycle.update(on('hub', 'two', ['sub']), hub);
+      bench.lifecycle.update(on('sub', 'one'), sub);
+    });
     await settle();
     expect(bench.backend.log.filter((line) => line.endsWith('docker/sub'))).toEqual([]);
   });

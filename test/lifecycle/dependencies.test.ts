@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Dependency, Service } from '../../src/model/service.ts';
-import { FAILED_RUN, MISSING, RUNNING, STOPPED, UNKNOWN } from '../support/fake-backend.ts';
+import { FAILED_RUN, MISSING, RUNNING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { aBareService, Bench } from './bench.ts';
@@ -317,13 +317,31 @@ describe('Cascade, of users and what they depend on', () => {
     add({ web: { db: 'started' }, db: {}, app: {} });
     await use('web');
     const app = aBareService({ name: 'app', idleTimeoutMs: IDLE_MS });
-    bench.lifecycle.update({ ...app, dependsOn: toDependencies({ db: 'started' }) }, app);
-    // In the middle of the reload.
-    tell('app', RUNNING);
-    tell('web', STOPPED);
-    bench.lifecycle.linkServices();
+    bench.reload(() => {
+      bench.lifecycle.update({ ...app, dependsOn: toDependencies({ db: 'started' }) }, app);
+      tell('app', RUNNING);
+      tell('web', STOPPED);
+    });
     await settle();
     expect(log()).toEqual(['wake db', 'wake web']);
+  });
+
+  test('starts nothing in the middle of a reload, before it is known what all of its services depend on', async () => {
+    const on = (name: string, container: string, needs: Needs = {}) =>
+      aBareService({ name, workload: { kind: 'docker', container }, dependsOn: toDependencies(needs) });
+    const [web, site] = [on('web', 'one'), on('site', 'one')];
+    bench.add(on('db', 'db'), STOPPED);
+    for (const service of [web, site]) bench.add(service, STOPPING);
+    bench.lifecycle.linkServices();
+    bench.client('site', server.port);
+    await settle();
+    bench.reload(() => {
+      bench.lifecycle.update(on('web', 'two'), web);
+      tell('one', STOPPED);
+      bench.lifecycle.update(on('site', 'one', { db: 'started' }), site);
+    });
+    await settle();
+    expect(log()).toEqual(['wake db']);
   });
 
   test('starts a user whose last dependency a reload takes away', async () => {

@@ -450,10 +450,11 @@ describe('Room', () => {
       await use('b');
       const client = come('web');
       await settle();
-      bench.lifecycle.remove(db);
-      bench.lifecycle.update({ ...web, dependsOn: [] }, web);
-      expect([...bench.backend.watched.keys()]).not.toContain('docker/db');
-      bench.lifecycle.linkServices();
+      bench.reload(() => {
+        bench.lifecycle.remove(db);
+        bench.lifecycle.update({ ...web, dependsOn: [] }, web);
+        expect([...bench.backend.watched.keys()]).not.toContain('docker/db');
+      });
       await bench.until(() => client.outcome !== 'waiting');
       expect(client.outcome).toBe('served');
     });
