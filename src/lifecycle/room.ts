@@ -264,34 +264,73 @@ export class Room {
     this.#logger.info({ event: 'wake-waits', service: name }, message);
   }
 
-  /** Puts to sleep what has been unused for the longest time, until there will be enough; looks again when more may sleep. */
+  /**
+   * Puts to sleep what has been unused for the longest time, as far as there will be enough then: nothing sleeps in vain. Looks again
+   * when more may sleep.
+   */
   #makeRoom(controller: WorkloadController, needed: Amounts): void {
+    const refused = new Set<WorkloadController>();
+    for (;;) {
+      const { chosen, againMs } = this.#chooseSleepers(controller, { needed, refused });
+      // One that is used after all: others may do in its place.
+      const used = chosen.find((one) => !one.makeRoom(`room for ${controller.policy.name}`));
+      if (used !== undefined) {
+        refused.add(used);
+        continue;
+      }
+      if (againMs < Number.POSITIVE_INFINITY)
+        this.#cancelRetry ??= this.#clock.schedule(againMs - this.#clock.monotonicMs(), () => {
+          this.#cancelRetry = undefined;
+          this.#serveSoon();
+        });
+      return;
+    }
+  }
+
+  /** What is to sleep so that there is enough room; nothing where that isn't enough now, and when it may be. */
+  #chooseSleepers(
+    controller: WorkloadController,
+    { needed, refused }: { readonly needed: Amounts; readonly refused: ReadonlySet<WorkloadController> },
+  ): { readonly chosen: readonly WorkloadController[]; readonly againMs: number } {
     const chain = this.#chains.chainOf(controller);
-    const staying = new Set(this.#counted);
-    for (const one of staying)
-      if (one.isLeaving) for (const freed of this.#chains.freedWith(one)) staying.delete(freed);
+    const freedWith = (one: WorkloadController) => this.#chains.freedWith(one);
+    const leaving = [...this.#counted].filter((one) => one.isLeaving);
+    const lackingWithout = (sleepers: readonly WorkloadController[]) => {
+      const freed = new Set([...leaving, ...sleepers].flatMap((one) => [...freedWith(one)]));
+      const staying = [...this.#counted].filter((one) => !freed.has(one));
+      return { freed, lacking: this.#exceeded(sum(amountsOf(staying), needed)) };
+    };
     const nowMs = this.#clock.monotonicMs();
     let againMs = Number.POSITIVE_INFINITY;
-    const candidates = [...this.#awake]
+    const chosen: WorkloadController[] = [];
+    let { freed, lacking } = lackingWithout(chosen);
+    for (const candidate of this.#listCandidates(chain)) {
+      if (lacking.length === 0) break;
+      const isFree = !freed.has(candidate) && !refused.has(candidate);
+      const atMs = isFree ? candidate.mayMakeRoomAtMs : undefined;
+      if (atMs === undefined) continue;
+      const given = amountsOf(freedWith(candidate));
+      if (!lacking.some((limit) => given.has(limit))) continue;
+      if (atMs > nowMs) {
+        againMs = Math.min(againMs, atMs);
+        continue;
+      }
+      chosen.push(candidate);
+      ({ freed, lacking } = lackingWithout(chosen));
+    }
+    if (lacking.length > 0) return { chosen: [], againMs };
+    // What was chosen for one limit may not be needed any more since another one gives both; what was used last stays first.
+    const needless = (one: WorkloadController) => lackingWithout(chosen.filter((other) => other !== one));
+    for (const one of chosen.toReversed())
+      if (needless(one).lacking.length === 0) chosen.splice(chosen.indexOf(one), 1);
+    return { chosen, againMs: Number.POSITIVE_INFINITY };
+  }
+
+  /** What is awake and not needed itself, unused for the longest time first. */
+  #listCandidates(chain: ReadonlySet<WorkloadController>): readonly WorkloadController[] {
+    return [...this.#awake]
       .filter((one) => !chain.has(one))
       .toSorted((a, b) => a.lastActiveMs - b.lastActiveMs);
-    for (const candidate of candidates) {
-      const lacking = this.#exceeded(sum(amountsOf(staying), needed));
-      if (lacking.length === 0) return;
-      const atMs = staying.has(candidate) ? candidate.mayMakeRoomAtMs : undefined;
-      if (atMs === undefined) continue;
-      const freed = this.#chains.freedWith(candidate);
-      const given = amountsOf(freed);
-      if (!lacking.some((limit) => given.has(limit))) continue;
-      if (atMs > nowMs) againMs = Math.min(againMs, atMs);
-      else if (candidate.makeRoom(`room for ${controller.policy.name}`))
-        for (const one of freed) staying.delete(one);
-    }
-    if (againMs < Number.POSITIVE_INFINITY)
-      this.#cancelRetry ??= this.#clock.schedule(againMs - nowMs, () => {
-        this.#cancelRetry = undefined;
-        this.#serveSoon();
-      });
   }
 
   /** The limits that these amounts are beyond. */

@@ -105,6 +105,21 @@ describe('Room', () => {
     expect(bench.controller('b').report.waitsFor).toBeUndefined();
   });
 
+  test('puts nothing to sleep in vain, where another limit lacks what nobody can give', async () => {
+    limit({ maxAwake: 2, groups: { gpu: { maxAwake: 1 } } });
+    add(['chat', 'images'], { group: 'gpu', startTimeoutMs: 60_000 });
+    add(['wiki']);
+    const chat = await use('chat');
+    await useAndLeave('wiki');
+    const client = come('images');
+    await bench.clock.advance(1_000);
+    expect(client.outcome).toBe('waiting');
+    expect(log()).toEqual(['wake chat', 'wake wiki']);
+    chat.release();
+    await bench.until(() => client.outcome === 'served');
+    expect(log()).toEqual(['wake chat', 'wake wiki', 'sleep chat', 'wake images']);
+  });
+
   test('tells who waits that there is room, also where somebody else asks at that moment', async () => {
     limit({ maxAwake: 1 });
     add(['a'], { availability: 'manual' }, RUNNING);
