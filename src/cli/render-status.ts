@@ -49,7 +49,7 @@ const COLUMNS: readonly Column[] = [
 /** Where much of it doesn't fit: why something is so stands below each row. */
 const NARROW_COLUMNS = COLUMNS.filter(({ title }) => title !== 'WHY');
 /** Where any width will do: a longer reason would push what stands right of it out of sight. */
-const MAX_WHY_COLUMNS = 100;
+const MAX_WHY_COLUMNS = 120;
 const MAX_PROBLEMS = 5;
 
 /** The proxy in a line or two, its services as a table, what is wrong. */
