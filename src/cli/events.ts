@@ -120,10 +120,11 @@ function tookMs(phases: PhasesAnswer): number {
 
 /** What happened to a service within the last 24 hours; that a wake has made it awake, or failed, is told by the wake. Pure. */
 export function listPast(
-  { name: service, wakes, timeline, last_sleep: slept }: ServiceDetailAnswer,
+  { name: service, shares_with: sharers, wakes, timeline, last_sleep: slept }: ServiceDetailAnswer,
   nowMs: number,
 ): readonly ProxyEvent[] {
   const sinceMs = nowMs - DAY_MS;
+  const of = { service, ...(sharers !== undefined && { shares_with: sharers }) };
   const isMadeByWake = (at: string) =>
     wakes.some((wake) => {
       const afterMs = parseTimestamp(at) - parseTimestamp(wake.at);
@@ -141,11 +142,11 @@ export function listPast(
       Math.abs(parseTimestamp(at) - parseTimestamp(slept.at)) <= WAKE_SLACK_MS;
     return [
       isSleep
-        ? { event: 'sleep', data: { at, service, kind: slept.kind, reason: slept.reason } }
-        : { event: 'state', data: { at, service, life } },
+        ? { event: 'sleep', data: { at, ...of, kind: slept.kind, reason: slept.reason } }
+        : { event: 'state', data: { at, ...of, life } },
     ];
   });
-  return [...wakes.map((wake) => ({ event: 'woken', data: { service, ...wake } })), ...states].filter(
+  return [...wakes.map((wake) => ({ event: 'woken', data: { ...of, ...wake } })), ...states].filter(
     (event) => parseTimestamp(atOf(event)) >= sinceMs,
   );
 }
@@ -188,10 +189,15 @@ function show(
     times,
   }: Omit<EventsOptions, 'past'> & { readonly write: (line: string) => void; readonly times: Times },
 ): void {
-  const isOf = service === undefined || event.data['service'] === service;
-  if (!isOf && event.data['service'] !== undefined) return;
+  const { service: of } = event.data;
+  if (service === undefined ? !json && isRepetition(event) : of !== undefined && of !== service) return;
   if (json) return write(escapeJson(JSON.stringify({ event: event.event, ...event.data })));
   write(describeEvent(event, times));
+}
+
+/** Whether the same is told of a service with the same workload that comes first by name: one line is for all. Pure. */
+export function isRepetition({ data: { service, shares_with: sharers } }: ProxyEvent): boolean {
+  return Array.isArray(sharers) && sharers.some((other) => other < String(service));
 }
 
 /** What happened, on one line that begins with its time; not yet escaped. Pure. */
@@ -201,7 +207,8 @@ export function describeEvent({ event, data }: ProxyEvent, times: Times): string
 }
 
 function describe(event: string, data: ProxyEvent['data']): string {
-  const { service, life, state, reason, cause, client, more, generation, problems } = data;
+  const { life, state, reason, cause, client, more, generation, problems } = data;
+  const service = nameAll(data);
   const because = reason === undefined ? '' : `: ${reason}`;
   switch (event) {
     case 'state':
@@ -211,7 +218,7 @@ function describe(event: string, data: ProxyEvent['data']): string {
     case 'wake':
       return `${service} is waking, ${describeCause(String(cause))}`;
     case 'woken':
-      return describeWoken(data as unknown as WakeAnswer & { readonly service: string });
+      return describeWoken(data as unknown as WakeAnswer, service);
     case 'sleep':
       return `${service} has gone to sleep${because}`;
     case 'use':
@@ -229,8 +236,13 @@ function describe(event: string, data: ProxyEvent['data']): string {
   }
 }
 
-function describeWoken(wake: WakeAnswer & { readonly service: string }): string {
-  const { service, cause, result, reason } = wake;
+/** The service, with those that have the same workload. */
+function nameAll({ service, shares_with: sharers }: ProxyEvent['data']): string {
+  return Array.isArray(sharers) ? `${service} (with ${sharers.join(', ')})` : String(service);
+}
+
+function describeWoken(wake: WakeAnswer, service: string): string {
+  const { cause, result, reason } = wake;
   const outcome = { ready: 'was woken', failed: 'did not wake', ended: 'was stopped while it woke' }[result];
   return `${service} ${outcome} ${describeCause(cause)}, after ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
 }

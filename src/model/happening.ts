@@ -2,8 +2,13 @@ import type { Sleep } from './sleep.ts';
 import type { Wake, WakePhase } from './wake.ts';
 import type { Life } from './workload-report.ts';
 
-/** Something that whoever watches the proxy wants to know at once. */
-export type Happening =
+/** Something that whoever watches the proxy wants to know at once. What a workload does is told of each service that has it. */
+export type Happening = Occurrence & {
+  /** The other services of which the same is told. */
+  readonly sharesWith?: readonly string[];
+};
+
+type Occurrence =
   /** A workload has come into another state; `reason` as the log has it. */
   | {
       readonly kind: 'state';

@@ -250,10 +250,17 @@ function findSilent(
       ...dependsOn.map(({ name }) => name),
     ]),
   );
+  // What wakes one service wakes all that have the same workload.
+  const woken = new Set(
+    entries.flatMap(({ service }) => {
+      const { name, listeners, web, workload } = service;
+      const isWoken = listeners.length > 0 || hasRoutes(web) || hasSchedule(service) || linked.has(name);
+      return isWoken ? [workloadKey(workload)] : [];
+    }),
+  );
   return entries.flatMap(({ service, origins }): readonly Problem[] => {
-    const { name, listeners, web } = service;
-    const isWoken = listeners.length > 0 || hasRoutes(web) || hasSchedule(service);
-    if (isWoken || linked.has(name) || !isAsked(service)) return [];
+    const { name, workload } = service;
+    if (woken.has(workloadKey(workload)) || !isAsked(service)) return [];
     const message = `service "${name}" has no port and no schedule, and no other service starts it, so nothing wakes it`;
     const field = workloadFieldOf(toWorkloadRef(service.workload));
     const origin = origins[field] ?? { kind: 'default' };

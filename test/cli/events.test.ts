@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createTeller, describeEvent, listPast, parseBlock } from '../../src/cli/events.ts';
+import { createTeller, describeEvent, isRepetition, listPast, parseBlock } from '../../src/cli/events.ts';
 import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
 import { TIMES as ANSWER_TIMES } from './answers.ts';
 
@@ -32,6 +32,7 @@ test.each([
     'db did not wake with web, after 343 ms (engine 331 ms, port 12 ms): exit code 3',
   ],
   ['use', { service: 'db', in_use: true }, 'db is in use'],
+  ['use', { service: 'db', shares_with: ['db-tls', 'x'], in_use: true }, 'db (with db-tls, x) is in use'],
   ['use', { service: 'db', in_use: false }, 'nobody uses db any more'],
   ['sleep', { service: 'db', why: 'idle', reason: 'idle for 120 s' }, 'db has gone to sleep: idle for 120 s'],
   [
@@ -50,6 +51,15 @@ test.each([
   expect(describeEvent({ event, data }, TIMES)).toBe(text);
   if (event !== 'other')
     expect(describeEvent({ event, data: { at, ...data } }, TIMES)).toBe(`2026-11-26 09:12:40 ${text}`);
+});
+
+test('what services share is told on one line for all of them', () => {
+  const told = ['a', 'b', 'c'].filter((service, _, names) => {
+    const shares_with = names.filter((name) => name !== service);
+    return !isRepetition({ event: 'state', data: { service, shares_with } });
+  });
+  expect(told).toEqual(['a']);
+  expect(isRepetition({ event: 'state', data: { service: 'b' } })).toBe(false);
 });
 
 test('a wake is told at its end, so that times never run backwards', () => {
@@ -105,6 +115,8 @@ describe('what has happened', () => {
 
   test('is each wake once, and each change that no wake has made, within a day', () => {
     const past = listPast(service, Date.parse(at('12:00:00')));
+    const shared = listPast({ ...service, shares_with: ['x'] }, Date.parse(at('12:00:00')));
+    expect(shared.every(({ data }) => data['shares_with'] !== undefined)).toBe(true);
     expect(past.map(({ event, data }) => [event, data['at'], data['life'] ?? data['reason']])).toEqual([
       ['woken', at('02:00:00'), undefined],
       ['state', at('01:00:00'), 'unknown'],

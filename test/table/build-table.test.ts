@@ -354,6 +354,13 @@ describe('buildTable', () => {
     expect(problemsOf(tableOf({ text }))).toEqual([
       `lazy-proxy.yaml:1:99 warning service "dead" has no port and no schedule, and no other service starts it, so nothing wakes it`,
     ]);
+    // What wakes one of them wakes the workload of all.
+    for (const waker of ['ports: ["1:1"]', 'hosts: [a.lan]', 'awake: ["08:00-09:00"]']) {
+      const shared = `http: {listen: "80"}\nservices: {a: {container: c, ${waker}}, b: {container: c}}`;
+      expect(problemsOf(tableOf({ text: shared })).filter((line) => line.includes('nothing wakes'))).toEqual(
+        [],
+      );
+    }
   });
 
   test.each([

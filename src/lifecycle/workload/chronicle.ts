@@ -211,7 +211,11 @@ export class Chronicle {
   #tell(news: News): void {
     const happenings = this.#happenings;
     if (happenings?.isHeard !== true) return;
-    for (const { name: service } of this.#subject.policy.services) happenings.tell({ ...news, service });
+    const names = this.#subject.policy.services.map(({ name }) => name);
+    for (const service of names) {
+      const sharesWith = names.filter((name) => name !== service);
+      happenings.tell({ ...news, service, ...(sharesWith.length > 0 && { sharesWith }) });
+    }
   }
 }
 

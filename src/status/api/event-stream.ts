@@ -91,8 +91,10 @@ export class EventStream {
 
   #take(happening: Happening): void {
     const id = this.#idOf(++this.#last);
-    const { kind, ...data } = renderHappening(happening);
-    const json = JSON.stringify({ at: formatTimestamp(this.#clock.nowMs()), ...data });
+    const { sharesWith, ...told } = happening;
+    const { kind, ...data } = renderHappening(told);
+    const at = formatTimestamp(this.#clock.nowMs());
+    const json = JSON.stringify({ at, ...data, ...(sharesWith && { shares_with: sharesWith }) });
     const event = `id: ${id}\nevent: ${kind}\ndata: ${json}\n\n`;
     this.#kept.push(event);
     if (this.#kept.length > MAX_KEPT) this.#kept.shift();
