@@ -8,7 +8,8 @@ export function describeOutsideContract(openStage: OpenStage): void {
     const stage = await openStage();
     await handOf(stage).start();
     await expectAnswer(stage);
-    expect(stage.sink.startedKeys).toEqual([stage.key]);
+    // The engine may still tell of what another test has started.
+    expect(stage.sink.startedKeys.filter((key) => key === stage.key)).toEqual([stage.key]);
   });
 
   test('tells that a workload sleeps when somebody else has stopped it', async () => {

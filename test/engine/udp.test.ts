@@ -193,6 +193,8 @@ describe.concurrent('a flow', () => {
       fields: { allow_list: ['127.0.0.1'] },
     });
     const { proxy, events, container, port } = stage;
+    // Until the proxy has looked, the status can't say that it is stopped.
+    await proxy.waitForLog(({ event, service }) => event === 'asleep' && service === SERVICE);
     const stranger = await stage.openClient('127.0.0.2');
     await stranger.send('hello');
     expect(await proxy.waitForLog('refused')).toMatchObject({ service: SERVICE });
