@@ -27,18 +27,23 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => inter
 const announce = (line) => console.log(line);
 
 /**
- * The engine tests' files by the beginning of their names; a last group has all others. Two lanes take the next group when they
- * are free, and a third one helps when Kubernetes is done. Swarms share a bridge and ports of the machine. Those that measure tenths
- * of a second come late, when fewer lanes share the machine.
+ * Files of the engine tests, by the beginning of their names, that mostly wait: for the next minute, a time limit, an engine's start.
+ * They have a lane of their own, since they leave the processors to the others.
+ */
+const PATIENT_ENGINE_GROUP = ['availability', 'concurrency', 'engine-restart', 'sleep', 'unanswered'];
+/**
+ * The others; a last group has all that are named nowhere. Two lanes take the next group when they are free, and that of the patient ones
+ * helps when Kubernetes is done. Swarms share a bridge and ports of the machine. Those that measure tenths of a second come late,
+ * when fewer lanes share the machine.
  */
 const ENGINE_GROUPS = [
   ['in-container'],
   ['podman'],
-  ['outside', 'first-start', 'concurrency'],
-  ['availability', 'bind', 'cascade', 'docker-contract', 'drop-in'],
+  ['outside', 'first-start'],
+  ['bind', 'cascade', 'docker-contract', 'drop-in'],
   ['swarm'],
-  ['engine', 'examples', 'failed-wakes', 'half-close'],
-  ['label', 'own-listener', 'readme', 'second-instance', 'shutdown', 'udp', 'unanswered'],
+  ['engine.', 'examples', 'failed-wakes', 'half-close'],
+  ['label', 'own-listener', 'readme', 'second-instance', 'shutdown', 'udp'],
   ['api', 'init', 'memory', 'web'],
 ];
 /** Those of the first Kubernetes lane, so that it takes about as long as the second, which has the others. */
@@ -248,8 +253,10 @@ function listKubernetesLanes() {
   ];
 }
 
+/** The first group is that of the patient files, the last one of those that are named nowhere. */
 function listEngineGroups() {
-  const groups = ENGINE_GROUPS.map((names) => names.map((name) => `test/engine/${name}`));
+  const named = [PATIENT_ENGINE_GROUP, ...ENGINE_GROUPS];
+  const groups = named.map((names) => names.map((name) => `test/engine/${name}`));
   const others = groups.flat().map((file) => `--exclude=${file}*`);
   return [...groups, others].map((args, index) => ({ name: `engine ${index + 1}`, args }));
 }
@@ -270,14 +277,32 @@ function leaveOut(kind, why) {
 async function runEngineTests(others) {
   // An engine that was there before is one, for all files.
   const isOne = hasOneLane() || (await findExisting()) !== undefined;
-  const groups = isOne ? [{ name: 'engine', args: [] }] : listEngineGroups();
-  await Promise.all([runEngineLane(groups), runEngineLane(groups), others.then(() => runEngineLane(groups))]);
+  if (isOne) return await runEngineLane(takeInTurn([{ name: 'engine', args: [] }]));
+  const [patient, ...groups] = listEngineGroups();
+  await Promise.all([
+    runEngineLane(takeInTurn(groups)),
+    runEngineLane(takeInTurn(groups)),
+    runEngineLane(takePatiently(patient, groups, others)),
+  ]);
 }
 
-/** Takes one group after the other, on an engine of the lane's own. */
+/** Takes what is left of the groups when it is asked for the next. */
+function* takeInTurn(groups) {
+  while (groups.length > 0) yield groups.shift();
+}
+
+/** The patient one at once, the others when Kubernetes is done. */
+async function* takePatiently(patient, groups, others) {
+  yield patient;
+  await others;
+  yield* takeInTurn(groups);
+}
+
+/**
+ * Runs one group after the other, on an engine of the lane's own.
+ * @param {AsyncIterable<{ name: string, args: string[] }> | Iterable<{ name: string, args: string[] }>} groups
+ */
 async function runEngineLane(groups) {
-  let group = groups.shift();
-  if (group === undefined) return;
   const runId = randomUUID();
   let engine;
   const isOpen = await runStep('engine', async () => {
@@ -286,10 +311,8 @@ async function runEngineLane(groups) {
   });
   if (isOpen && engine.kind !== 'none') {
     const env = { LAZY_PROXY_TEST_DOCKER_HOST: engine.host, LAZY_PROXY_TEST_RUN: runId };
-    for (; group !== undefined; group = groups.shift()) {
-      const { name, args } = group;
+    for await (const { name, args } of groups)
       await runStep(`${name} tests`, () => runTests(['engine'], { name, args, env }));
-    }
   }
   if (engine?.kind === 'engine') await closeEngine(engine);
 }
