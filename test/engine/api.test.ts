@@ -6,7 +6,7 @@ import { httpdCommand } from './support/apps.ts';
 import { get, getJson } from './support/http.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { expectSteeredByCommands } from './support/steer-by-command.ts';
-import { openTestBed } from './support/test-bed.ts';
+import { openTestBed, untilSeenAsleep } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 async function ask(proxy: ProxyProcess, query = ''): Promise<ReadonlyMap<string, ServiceAnswer>> {
@@ -32,6 +32,7 @@ test('the API tells the Compose project of a container, asleep, awake and made a
       other: { container: other, ports: [`${await freePort()}:80`] },
     },
   });
+  for (const service of ['web', 'other']) await untilSeenAsleep(proxy, service);
   const projectOf = async (service: string) => (await ask(proxy)).get(service)?.project;
   expect([await projectOf('web'), await projectOf('other')]).toEqual(['media', undefined]);
   await get(port);

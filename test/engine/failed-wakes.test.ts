@@ -7,7 +7,13 @@ import { get, getJson } from './support/http.ts';
 import type { LogLine } from './support/log-lines.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
-import { getStatus, openTestBed, type ServiceFields, type StatusRow } from './support/test-bed.ts';
+import {
+  getStatus,
+  openTestBed,
+  type ServiceFields,
+  type StatusRow,
+  untilSeenAsleep,
+} from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 interface FailedWake {
@@ -180,8 +186,7 @@ test('a container without a network is refused at once with the reason, and neve
   const name = bed.scope.name('alone');
   const container = await bed.scope.createContainer({ name, cmd: httpdCommand(), networkMode: 'none' });
   const proxy = await bed.startProxy({ services: { alone: { container: name, ports: [`${port}:80`] } } });
-  // Who comes before the proxy has looked waits for that.
-  await proxy.waitForLog(({ event, service }) => event === 'asleep' && service === 'alone');
+  await untilSeenAsleep(proxy, 'alone');
   const client = await connectTcp(port);
   await client.closed;
   client.destroy();

@@ -8,7 +8,13 @@ import type { TestContainer } from './support/container.ts';
 import { decodeDnsAnswer, encodeDnsQuery } from './support/dns.ts';
 import { dnsmasqApp, whyNoDnsmasq } from './support/dnsmasq.ts';
 import type { ProxyProcess } from './support/proxy.ts';
-import { getStatus, openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
+import {
+  getStatus,
+  openTestBed,
+  type ServiceFields,
+  type TestBed,
+  untilSeenAsleep,
+} from './support/test-bed.ts';
 import { openUdp, type UdpClient } from './support/udp.ts';
 import { waitUntil } from './support/wait-until.ts';
 
@@ -193,8 +199,7 @@ describe.concurrent('a flow', () => {
       fields: { allow_list: ['127.0.0.1'] },
     });
     const { proxy, events, container, port } = stage;
-    // Until the proxy has looked, the status can't say that it is stopped.
-    await proxy.waitForLog(({ event, service }) => event === 'asleep' && service === SERVICE);
+    await untilSeenAsleep(proxy, SERVICE);
     const stranger = await stage.openClient('127.0.0.2');
     await stranger.send('hello');
     expect(await proxy.waitForLog('refused')).toMatchObject({ service: SERVICE });

@@ -102,6 +102,11 @@ export function writeLabels(prefix: string, fields: ServiceFields): Record<strin
   return Object.fromEntries([[`${prefix}.enabled`, 'true'], ...entries]);
 }
 
+/** Resolves when the proxy has seen that the service sleeps: `ready` may come before it has looked, and then it can tell nothing. */
+export async function untilSeenAsleep(proxy: ProxyProcess, service: string): Promise<void> {
+  await proxy.waitForLog((line) => line.event === 'asleep' && line.service === service);
+}
+
 /** What the status tells of one listener. */
 export async function getStatus(
   proxy: ProxyProcess,
