@@ -85,7 +85,7 @@ function readDays(text: string | undefined): readonly number[] | string {
   for (const part of text.replaceAll(/\s*[-\u2013]\s*/g, '-').split(/[\s,]+/)) {
     if (part === '') continue;
     const names = part.split('-');
-    const [first, last = first] = names.map(readDay);
+    const [first, last] = [readDay(names[0] ?? ''), readDay(names.at(-1) ?? '')];
     if (names.length > 2 || first === undefined || last === undefined) {
       const unknown = names.find((name) => readDay(name) === undefined) ?? part;
       const hint = suggestNearest(unknown, DAY_NAMES) || `; days are ${DAY_NAMES.join(', ')}`;

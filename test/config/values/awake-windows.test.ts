@@ -94,6 +94,11 @@ describe('a window that is none', () => {
     ],
     ['["08:00-09:00 Mun"]', 'error awake[0]: "08:00-09:00 Mun": "Mun" is no day; did you mean "Mon"?'],
     [
+      '["08:00-09:00 Mon-Fry"]',
+      'error awake[0]: "08:00-09:00 Mon-Fry": "Fry" is no day; did you mean "Fri"?',
+    ],
+    ['["08:00-09:00 Mon-"]', 'error awake[0]: "08:00-09:00 Mon-": "" is no day; days are Mon, Tue,'],
+    [
       '["08:00-09:00 1-5"]',
       'error awake[0]: "08:00-09:00 1-5": "1" is no day; days are Mon, Tue, Wed, Thu, Fri, Sat, Sun',
     ],
