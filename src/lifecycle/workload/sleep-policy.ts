@@ -57,6 +57,7 @@ export class SleepPolicy {
   #readySinceMs = 0;
   /** The incarnation that could not be paused, and why. */
   #unpausable: { readonly id: string; readonly reason: string } | undefined;
+  #isOwnPause = false;
 
   constructor(options: { readonly clock: Clock; readonly backend: Backend; readonly leases: LeaseBook }) {
     this.#clock = options.clock;
@@ -72,6 +73,11 @@ export class SleepPolicy {
   setServed(isServed: boolean): void {
     if (isServed && !this.#isServed) this.#servedSinceMs = this.#clock.monotonicMs();
     this.#isServed = isServed;
+  }
+
+  /** Whether it is the proxy that has paused it, as far as is known since its start. */
+  get isOwnPause(): boolean {
+    return this.#isOwnPause;
   }
 
   /** Takes new settings. What may sleep now, and might not before, has its full idle timeout from now on. */
@@ -98,6 +104,9 @@ export class SleepPolicy {
   follow({ before, after }: Transition): void {
     if (isGate(after) && before.kind !== 'failed') this.#runSinceMs = this.#clock.monotonicMs();
     if (after.kind === 'ready' && before.kind !== 'ready') this.#readySinceMs = this.#clock.monotonicMs();
+    if (after.kind === 'paused')
+      this.#isOwnPause ||= before.kind === 'stopping' && before.phase === 'pausing';
+    else if (after.kind !== 'stopping') this.#isOwnPause = false;
     // However the start ends, the wish to sleep after it ends too: a later run that somebody else starts is not ours to stop.
     const runsUnused = after.kind === 'ready' && this.#leases.count === 0;
     const runsAnyhow = after.kind === 'starting' || (after.kind === 'failed' && after.running);
@@ -217,8 +226,9 @@ export class SleepPolicy {
     const { policy, state } = situation;
     const { rest, idleTimeoutMs } = policy;
     const isTiered = pausesFirst(policy);
-    // What is paused otherwise, by others or for good, is left as it is.
-    if (state.kind === 'paused') return isTiered ? idleTimeoutMs : undefined;
+    // What is paused otherwise, by others or for good, is left as it is; but not what would no longer be paused.
+    if (state.kind === 'paused')
+      return isTiered || (this.#isOwnPause && rest.way === 'stop') ? idleTimeoutMs : undefined;
     return isTiered && state.kind === 'ready' && this.#canPause(situation)
       ? rest.pauseAfterMs
       : idleTimeoutMs;

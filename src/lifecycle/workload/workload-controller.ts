@@ -433,8 +433,8 @@ export class WorkloadController {
   get mayMakeRoomAtMs(): number | undefined {
     const { kind } = this.#state;
     const { policy } = this;
-    const isOwnPause =
-      kind === 'paused' && (policy.rest.way === 'pause' || policy.rest.pauseAfterMs !== undefined);
+    const pauses = policy.rest.way === 'pause' || policy.rest.pauseAfterMs !== undefined;
+    const isOwnPause = kind === 'paused' && (pauses || this.#sleepPolicy.isOwnPause);
     const isUp = kind === 'ready' || isOwnPause || (kind === 'failed' && mayRun(this.#state));
     const isLeft =
       policy.unmanaged === true || !this.#sleepPolicy.isServed || this.#isRetired || this.#isDraining;

@@ -66,6 +66,23 @@ describe('WorkloadController', () => {
     expect(log()).toEqual(['sleep']);
   });
 
+  test.each<Partial<RestPolicy>>([{ way: 'pause' }, { pauseAfterMs: 60_000 }])(
+    'stops what it has paused under %s where a reload takes that away, but not what somebody else has paused',
+    async (rest) => {
+      add(rest);
+      await bench.clock.advance(100_300);
+      await bench.clock.advance(rest.way === 'pause' ? 20_000 : 0);
+      expect(log()).toEqual(['pause']);
+      expect(controller().state.kind).toBe('paused');
+      bench.edit('db', { rest: DEFAULT_REST });
+      await bench.clock.advance(20_300);
+      expect(log()).toEqual(['pause', 'sleep']);
+      bench.backend.tell(KEY, PAUSED);
+      await bench.clock.advance(10_000_000);
+      expect(log()).toEqual(['pause', 'sleep']);
+    },
+  );
+
   test('stops at the idle timeout what can not be paused, and says why', async () => {
     bench.backend.automate({ clock: bench.clock, wakeMs: 20, sleepMs: 1_000_000 });
     add({ pauseAfterMs: 60_000 });
