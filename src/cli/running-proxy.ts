@@ -318,5 +318,6 @@ function readUrl(text: string): string {
   if (text !== '' && parseHttpUrl(text).ok) return text;
   // What has a user may have a password.
   const shown = JSON.stringify(text.includes('@') ? showUrl(text) : text);
-  throw new Error(`--url ${shown} is no URL such as http://localhost:8080`);
+  const remedy = /^[^/@]+:\d+$/.test(text) ? `; write http://${text}` : '';
+  throw new Error(`--url ${shown} is no URL such as http://localhost:8080${remedy}`);
 }

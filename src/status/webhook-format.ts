@@ -96,10 +96,13 @@ function describeEvent(event: WebhookEvent, service: string | undefined): Descri
   switch (event.event) {
     case 'container_started':
     case 'container_stopped': {
-      const what = event.event === 'container_started' ? 'started' : 'stopped';
+      const isStart = event.event === 'container_started';
+      // It may have been paused and unpaused as well.
       return {
-        title: `${name} was ${what}`,
-        message: `The proxy has ${what} ${event.container_name}.`,
+        title: isStart ? `${name} was started` : `${name} sleeps`,
+        message: isStart
+          ? `The proxy has started ${event.container_name}.`
+          : `The proxy has put ${event.container_name} to sleep.`,
         level: 'news',
       };
     }

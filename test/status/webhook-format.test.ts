@@ -55,6 +55,12 @@ describe('formatPost', () => {
     });
   });
 
+  test('says of what has been paused or stopped alike that it was put to sleep', () => {
+    const { headers, body } = post('ntfy', { event: 'container_stopped', ...subject });
+    expect([headers['title'], body]).toEqual(['db sleeps', 'The proxy has put my_db to sleep.']);
+    expect(post('ntfy', { event: 'container_started', ...subject }).headers['title']).toBe('db was started');
+  });
+
   test('gives Gotify title, message and priority as JSON', () => {
     const { headers, body } = post('gotify');
     expect(headers).toEqual({ 'content-type': 'application/json' });

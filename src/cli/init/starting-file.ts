@@ -283,8 +283,8 @@ const MORE = comment(
     '  idle_timeout: 10m',
     '  http_healthcheck: "http://{{container}}:8080/health" # ready when this answers; else when the port does',
     '  allow_list: [192.168.0.0/16, "::1"] # nobody else may connect',
-    '  cron_start: "30 8 * * 1-5" # awake on working days from 8:30',
-    '  cron_stop: "30 17 * * 1-5"',
+    '  awake: ["08:30-17:30 Mon-Fri"] # kept awake then, in `timezone`; outside, idle_timeout applies',
+    '  idle_when: no_traffic # open connections that carry nothing, such as those of a pool, let it sleep',
   ],
   2,
 );

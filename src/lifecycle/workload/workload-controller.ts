@@ -912,7 +912,9 @@ export class WorkloadController {
     if (outcome === 'woken') return this.#dispatch(outcome, this.#observation.detail);
     if (outcome !== 'wake-failed') return this.#dispatch(outcome, error);
     const published = describePublished(this.#observation, this.#policy.listeners);
-    this.#dispatch(outcome, withObstacle(error ?? 'the start failed', published));
+    const reason = error ?? 'the start failed';
+    // What to do comes first: engines say at length that a port is taken.
+    this.#dispatch(outcome, published === undefined ? reason : withObstacle(published, reason));
   }
 
   /** The engine can't pause it: it is stopped instead. */

@@ -104,6 +104,11 @@ describe('status', () => {
       2,
       'lazy-proxy: no proxy answers at http://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n',
     ],
+    [
+      ['status', '--url', 'proxy:8080'],
+      2,
+      'lazy-proxy: --url "proxy:8080" is no URL such as http://localhost:8080; write http://proxy:8080\n',
+    ],
     [['status', '--url', 'proxy'], 2, 'lazy-proxy: --url "proxy" is no URL such as http://localhost:8080\n'],
     [
       ['status', '--url', 'htp://anna:hunter2@proxy'],

@@ -46,6 +46,18 @@ describe('the last wake', () => {
     );
   });
 
+  test('says first what to do where the container publishes the port on which the proxy listens', async () => {
+    const listeners = [{ protocol: 'tcp', address: '', port: 9210, targetPort: 80 }] as const;
+    const seen = { ...STOPPED, publishedPorts: ['tcp/9210'] };
+    bench.add(aService({ listeners }), seen);
+    const client = bench.client('db', 9210);
+    await bench.backend.called(1);
+    bench.backend.last.fail('driver failed programming external connectivity', seen);
+    expect(await messageOf(client)).toMatch(
+      /^the container publishes tcp 9210 itself, .* own ports: driver failed programming/,
+    );
+  });
+
   test('says of what ended without an error that it ended by itself', async () => {
     add();
     const client = bench.client('db', 5_432);
