@@ -1,5 +1,6 @@
 import type { Change, Plan } from '../model/change.ts';
-import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
+import { isSameData } from '../model/same-data.ts';
+import { formatListenAddress, type ListenerSpec, type Service } from '../model/service.ts';
 import type { FrontDoor } from '../model/web.ts';
 import { findChangedFields } from '../plan/changed-fields.ts';
 
@@ -40,7 +41,7 @@ export function describeChange(change: Change, isBound: IsBound = () => true): s
     case 'set-front-policy':
       return 'terms of the front doors set';
     case 'set-routes':
-      return `hosts of ${change.service.name} set: ${[...new Set([...change.service.web.hosts, ...change.service.web.tlsHosts])].join(', ')}`;
+      return describeRoutes(change);
     case 'clear-routes':
       return `hosts of ${change.service.name} cleared`;
     case 'set-schedule':
@@ -50,6 +51,17 @@ export function describeChange(change: Change, isBound: IsBound = () => true): s
     case 'close-listener':
       return `listener ${describeListener(change.listener)} closed`;
   }
+}
+
+/** Where the hosts are the same, the service has changed in another way, which is told of itself. */
+function describeRoutes({ service, previous }: Extract<Change, { readonly kind: 'set-routes' }>): string {
+  const hosts = hostsOf(service);
+  const isSame = previous !== undefined && isSameData(hosts, hostsOf(previous));
+  return `hosts of ${service.name} ${isSame ? 'stay' : 'set'}: ${hosts.join(', ')}`;
+}
+
+function hostsOf({ web: { hosts, tlsHosts } }: Service): readonly string[] {
+  return [...new Set([...hosts, ...tlsHosts])];
 }
 
 function describeFields(fields: readonly string[]): string {

@@ -18,7 +18,8 @@ export type Change =
    * Requests for the hosts of this service go to it from now on, by its present policy. A host may have led to another service
    * before, whose own change comes earlier or later in the plan: that one gives up only hosts that still lead to it.
    */
-  | { readonly kind: 'set-routes'; readonly service: Service }
+  /** `previous`: on which terms it had hosts before; absent = it had none. */
+  | { readonly kind: 'set-routes'; readonly service: Service; readonly previous?: Service | undefined }
   /** No host leads to the service any more. */
   | { readonly kind: 'clear-routes'; readonly service: Service }
   /** The service's cron jobs are these from now on. */

@@ -97,7 +97,8 @@ function diffRoutes(current: ServiceTable, desired: ServiceTable): readonly Chan
     const before = current.entries.get(name)?.service;
     if (before === service || !hasRoutes(service.web)) continue;
     const isSame = before !== undefined && isSameData(describeRoutes(before), describeRoutes(service));
-    if (!isSame) changes.push({ kind: 'set-routes', service });
+    const previous = before !== undefined && hasRoutes(before.web) ? before : undefined;
+    if (!isSame) changes.push({ kind: 'set-routes', service, ...(previous && { previous }) });
   }
   return changes;
 }

@@ -22,6 +22,14 @@ describe('describePlan', () => {
     ['front door [::1]:443/https closed', { kind: 'close-front', front }],
     ['terms of the front doors set', { kind: 'set-front-policy', policy: DEFAULT_FRONT_POLICY }],
     ['hosts of wiki set: a.lan, *.lan, b.lan', { kind: 'set-routes', service: wiki }],
+    [
+      'hosts of wiki stay: a.lan, *.lan, b.lan',
+      { kind: 'set-routes', service: { ...wiki, web: { ...wiki.web, apiKeys: ['k'] } }, previous: wiki },
+    ],
+    [
+      'hosts of wiki set: a.lan, *.lan, b.lan',
+      { kind: 'set-routes', service: wiki, previous: { ...wiki, web: { ...wiki.web, hosts: ['a.lan'] } } },
+    ],
     ['hosts of wiki cleared', { kind: 'clear-routes', service: wiki }],
     ['listener *:5432/tcp closed', { kind: 'close-listener', listener }],
     [
