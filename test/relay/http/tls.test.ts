@@ -12,6 +12,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { CertificateStore } from '../../../src/relay/tls/certificate-store.ts';
 import { systemClock } from '../../../src/system/clock.ts';
+import { greetingOf } from '../../support/tls-greeting.ts';
 import { WebBed } from './web-bed.ts';
 
 let folder: string;
@@ -37,8 +38,10 @@ afterAll(() => rm(folder, { recursive: true }));
 
 describe('a web door with TLS', () => {
   let bed: WebBed;
+  let takesProxyHeaders: boolean;
   let session: ClientHttp2Session | undefined;
   beforeEach(async () => {
+    takesProxyHeaders = false;
     const store = new CertificateStore({ clock: systemClock, onBad: () => {} });
     store.set([filesOf('wiki')]);
     const bare = createSecureContext();
@@ -55,7 +58,13 @@ describe('a web door with TLS', () => {
       );
     };
     bed = await WebBed.open([{ host: 'wiki', app: (request, response) => void app(request, response) }], {
-      door: { offerTls: () => ({ context: bare, find: (host) => store.find(host)?.secure }) },
+      door: {
+        offerTls: () => ({ context: bare, find: (host) => store.find(host)?.secure }),
+        // As at every front door: it reads the greeting before TLS does.
+        findPass: () => undefined,
+        isTrusted: () => takesProxyHeaders,
+        takesProxyHeaders: () => takesProxyHeaders,
+      },
     });
   });
   afterEach(() => {
@@ -115,6 +124,23 @@ describe('a web door with TLS', () => {
         .end();
     });
     expect(JSON.parse(await text(answer))).toMatchObject({ url: '/a', 'x-forwarded-proto': 'https' });
+  });
+
+  test.each([
+    ['before it begins', '', 0],
+    ['within its greeting', '', 40],
+    ['behind its greeting', '', undefined],
+    ['behind a PROXY header', 'PROXY TCP4 203.0.113.9 198.51.100.1 4242 443\r\n', 0],
+    ['within its greeting, behind a PROXY header', 'PROXY TCP4 203.0.113.9 198.51.100.1 4242 443\r\n', 40],
+    ['behind its greeting and a PROXY header', 'PROXY TCP4 203.0.113.9 198.51.100.1 4242 443\r\n', undefined],
+  ])('lets go at once of a client that ends %s', async (_, header, length) => {
+    takesProxyHeaders = header !== '';
+    const raw = await bed.connect();
+    raw.on('error', () => {}).resume();
+    const greeting = (await greetingOf('wiki.test')).subarray(0, length);
+    raw.end(Buffer.concat([Buffer.from(header), greeting]));
+    await expect.poll(() => raw.closed).toBe(true);
+    await expect.poll(() => bed.door.connections).toBe(0);
   });
 
   test('lets an address begin no more than so many handshakes at a time', async () => {

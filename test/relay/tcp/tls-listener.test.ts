@@ -17,6 +17,7 @@ import { freePort } from '../../support/free-ports.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { createRelay, RELAY_KINDS } from '../../support/relays.ts';
 import { collect, receive, Sockets, type TestServer } from '../../support/sockets.ts';
+import { greetingOf } from '../../support/tls-greeting.ts';
 
 let files: { readonly cert: string; readonly key: string };
 beforeAll(() => {
@@ -151,6 +152,23 @@ describe.each(RELAY_KINDS)('a listener at which TLS ends, with a %s relay', (kin
     expect([connects, tracked, listener.readTotals().accepted]).toEqual([0, [], 0]);
     expect(listener.refusals).toMatchObject({ 'no-tls': expect.any(Number) });
     expect(told[0]).toBe('no TLS with it: it speaks plain HTTP');
+  });
+
+  test.each([
+    ['before it begins', 0],
+    ['within its greeting', 40],
+    ['behind its greeting', undefined],
+  ])('lets go at once of who ends %s to agree on TLS, also behind a PROXY header', async (_, length) => {
+    const greeting = (await greetingOf('cache.test')).subarray(0, length);
+    for (const header of ['', 'PROXY TCP4 203.0.113.9 198.51.100.1 4242 443\r\n']) {
+      await open(header === '' ? {} : { proxies: { includes: () => true } });
+      const raw = await sockets.connect(port);
+      raw.resume().end(Buffer.concat([Buffer.from(header), greeting]));
+      await expect.poll(() => raw.closed).toBe(true);
+      await expect.poll(() => listener.activeConnections).toBe(0);
+      listener.destroy();
+    }
+    expect(connects).toBe(0);
   });
 
   test('closes who takes too long for the handshake', async () => {
