@@ -27,6 +27,7 @@ const FOR_THE_NETWORK: Readonly<Record<string, readonly string[]>> = {
   minecraft: ['25565:25565'],
   pihole: ['53:53/udp', '53:53/tcp'],
   syslog: ['5514:5514/udp'],
+  tls: ['80:80', '443:443'],
 };
 /** Where an image is told its password: a variable, or the flag before it. */
 const PASSWORDS: Readonly<Record<string, string>> = {
