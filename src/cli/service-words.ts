@@ -118,7 +118,11 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
   if (waitsFor !== undefined) return `${waitsFor}${waiting}`;
   if (state === 'missing') return `there is no ${service.workload}`;
   if (unavailable !== undefined) return unavailable;
-  return lastSleep === undefined ? '' : describeSleep(lastSleep, service.since, times);
+  if (lastSleep !== undefined) return describeSleep(lastSleep, service.since, times);
+  const { last_wake: wake } = service;
+  if (wake?.result !== 'failed') return '';
+  // Before a restart of the proxy, or of the workload.
+  return `the last wake failed, ${formatMoment(wake.at, times)}${wake.reason === undefined ? '' : `: ${wake.reason}`}`;
 }
 
 /** Why it sleeps; with its time, where it was found asleep since, as by a proxy that was started anew. */

@@ -118,6 +118,9 @@ function describeFailedWake({ last_wake: wake }: ServiceAnswer): string | undefi
 }
 
 function describeLastWake({ last_wake: wake }: ServiceAnswer): string | undefined {
+  // Of what sleeps again, as after a restart of the proxy or of the workload.
+  if (wake?.result === 'failed')
+    return `the last wake failed, ${at(wake.at)}: ${wake.reason ?? 'no reason is known'}`;
   if (wake === undefined || wake.result !== 'ready') return undefined;
   if (wake.cause === BEFORE_THE_PROXY) return `it ran ${wake.cause}, ${at(wake.at)}`;
   return `woken ${at(wake.at)} ${describeCause(wake.cause)} in ${describePhases(wake)}`;

@@ -165,6 +165,17 @@ describe('why', () => {
       },
       'last sleep 11:50: idle for 9 s',
     ],
+    [
+      'a failed wake of what was found asleep',
+      {
+        life: 'asleep',
+        last_wake: {
+          ...{ at: '2026-11-26T11:50:00Z', cause: 'x', result: 'failed', reason: 'exit code 3' },
+          ...{ engine_ms: 1, health_ms: 0, port_ms: 0 },
+        },
+      },
+      'the last wake failed, 11:50: exit code 3',
+    ],
     ['nothing yet', { life: 'asleep' }, ''],
   ])('names %s', (_what, service, text) => {
     expect(describeWhy(aService(service), TIMES)).toBe(text);

@@ -181,6 +181,13 @@ describe('a service', () => {
     expect(describeWhy(aService({ life: 'awake', last_wake: last })).second).toMatch(said);
   });
 
+  test('that sleeps again after a failed wake says so', () => {
+    const last = { at: NOW, cause: 'x', result: 'failed' as const, reason: 'exit code 3', ...PHASES };
+    expect(describeWhy(aService({ life: 'asleep', last_wake: last })).second).toMatch(
+      /^the last wake failed, \d\d:\d\d: exit code 3$/,
+    );
+  });
+
   test('that is missing says so', () => {
     const missing = aService({ life: 'unknown', state: 'missing' });
     expect([wordOf(missing), describeWhy(missing).first]).toEqual(['missing', 'there is no container db']);
