@@ -13,6 +13,8 @@ const OF_OTHER_PROJECTS = ['engine', 'kubernetes', 'cli/program', 'faults', 'bro
 
 export default defineConfig({
   test: {
+    // `npm test` starts vitest a dozen times: what one has made JavaScript of, the others, and those of the next run, need not.
+    experimental: { fsModuleCache: true },
     sequence: { sequencer: FileOrder },
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
     projects: [
