@@ -4,7 +4,15 @@ declare module 'ws' {
   import type { Server } from 'node:http';
 
   interface Options {
-    readonly perMessageDeflate?: boolean | { readonly threshold?: number };
+    readonly perMessageDeflate?:
+      | boolean
+      | {
+          readonly threshold?: number;
+          readonly clientNoContextTakeover?: boolean;
+          readonly serverNoContextTakeover?: boolean;
+          readonly clientMaxWindowBits?: number;
+          readonly serverMaxWindowBits?: number;
+        };
     readonly maxPayload?: number;
   }
 

@@ -42,7 +42,38 @@ function closing(code: number, reason: string | Buffer = ''): Buffer {
   return frame(CLOSE, payload);
 }
 
+/** A text in frames of so many bytes, with what may stand between them. */
+function fragments(data: string | Buffer, size: number, between: readonly Buffer[] = []): readonly Buffer[] {
+  const bytes = Buffer.from(data);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    const isLast = at + size >= bytes.length;
+    parts.push(frame(at === 0 ? TEXT : 0, bytes.subarray(at, at + size), { fin: isLast }));
+    if (!isLast) parts.push(...between);
+  }
+  return parts;
+}
+
+/** What is sent, in writes of so many bytes. */
+function chops(frames: readonly Buffer[], size: number): readonly Buffer[] {
+  const all = Buffer.concat(frames);
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, index) =>
+    all.subarray(index * size, (index + 1) * size),
+  );
+}
+
 const NORMAL = closing(1_000);
+const MANY = '0123456789abcdef'.repeat(16_384);
+/** Of Autobahn's families 6.6 to 6.21: ends of each length, cut ones, overlong ones, surrogates, what is beyond Unicode. */
+const VALID_UTF8 = [
+  ...['00', '7f', 'c280', 'dfbf', 'e0a080', 'ed9fbf', 'ee8080', 'efbfbd', 'efbfbe', 'efbfbf'],
+  ...['f0908080', 'f09fbfbf', 'f48fbfbf', 'f48fbfbe', 'cebae1bdb9cf83cebcceb5f0908080'],
+];
+const INVALID_UTF8 = [
+  ...['80', 'bf', '80bf80bf80', 'c0', 'c120', 'dfe0', 'e0af20', 'efbf', 'f08f', 'f0808080', 'f888808080'],
+  ...['fc8480808080', 'fe', 'ff', 'c0af', 'e080af', 'f08080af', 'c1bf', 'e09fbf', 'f08fbfbf', 'eda0bf'],
+  ...['edad80', 'edbfbf', 'eda080edb080', 'edafbfedbfbf', 'f4908080', 'f7bfbfbf', 'cebae1bdb9cf83f4908080'],
+];
 const EURO = Buffer.from('€');
 
 /** What a client sends, the end of it included, in the order of the suite of Autobahn. */
@@ -82,13 +113,50 @@ const CASES: readonly (readonly [string, readonly Buffer[]])[] = [
     ],
   ],
   ['a fragmented ping', [frame(PING, 'frag', { fin: false }), frame(0, 'ment')]],
+  ['a fragmented pong', [frame(PONG, 'frag', { fin: false }), frame(0, 'ment')]],
   ['a continuation of nothing', [frame(0, 'x')]],
+  ['a continuation of nothing that goes on', [frame(0, 'x', { fin: false }), frame(TEXT, 'a')]],
+  [
+    'a continuation behind a message',
+    [...fragments('whole', 2), frame(0, 'x', { fin: false }), frame(0, 'y'), NORMAL],
+  ],
+  ['empty fragments', [frame(TEXT, '', { fin: false }), frame(0, '', { fin: false }), frame(0), NORMAL]],
+  [
+    'an empty fragment between others',
+    [frame(TEXT, 'a', { fin: false }), frame(0, '', { fin: false }), frame(0, 'b'), NORMAL],
+  ],
+  [
+    'fragments of one byte with pings between them',
+    [...fragments('fragments', 1, [frame(PING, 'p')]), NORMAL],
+  ],
+  ['a close within a message', [frame(TEXT, 'a', { fin: false }), NORMAL, frame(0, 'b')]],
+  ...[64, 4_096, 65_536].map(
+    (size) => [`256 KiB in fragments of ${size} bytes`, [...fragments(MANY, size), NORMAL]] as const,
+  ),
+  ...[97, 997, 65_521].map(
+    (size) =>
+      [
+        `64 KiB in writes of ${size} bytes`,
+        chops([frame(TEXT, MANY.slice(0, 65_536)), NORMAL], size),
+      ] as const,
+  ),
+  [
+    '200 messages in writes of 7 bytes',
+    chops([...Array.from({ length: 200 }, (_, index) => frame(TEXT, `${index}`)), NORMAL], 7),
+  ],
   ['a message within a message', [frame(TEXT, 'a', { fin: false }), frame(TEXT, 'b')]],
   ['UTF-8', [frame(TEXT, 'κόσμε 😀'), NORMAL]],
   [
     'UTF-8 cut in a character',
     [frame(TEXT, EURO.subarray(0, 1), { fin: false }), frame(0, EURO.subarray(1)), NORMAL],
   ],
+  ...VALID_UTF8.map(
+    (hex) => [`UTF-8 in single bytes: ${hex}`, [...fragments(Buffer.from(hex, 'hex'), 1), NORMAL]] as const,
+  ),
+  ...INVALID_UTF8.map(
+    (hex) => [`no UTF-8 in single bytes: ${hex}`, fragments(Buffer.from(hex, 'hex'), 1)] as const,
+  ),
+  ['no UTF-8 in the middle', [...fragments(Buffer.from('cebae1bdb9cf83f4908080656469746564', 'hex'), 11)]],
   ...['c080', 'eda080', 'f4908080', 'ceba80', 'fffe'].map(
     (hex) => [`what is no UTF-8: ${hex}`, [frame(TEXT, Buffer.from(hex, 'hex'))]] as const,
   ),
@@ -121,23 +189,35 @@ const EXPECTED: Readonly<Record<string, string>> = {
   'close 4000': '88050fa0627965',
 };
 
+/** Gives each message back. */
+function serve(server: Server, options: { readonly maxPayload?: number }): WebSocketServer {
+  const sockets = new WebSocketServer({ server, ...options, perMessageDeflate: { threshold: 0 } });
+  sockets.on('connection', (socket: WebSocket) => {
+    socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary }));
+    socket.on('error', () => {});
+  });
+  return sockets;
+}
+
 describe('a WebSocket', () => {
   let bed: WebBed;
   let sockets: WebSocketServer;
+  let large: WebSocketServer;
   let direct = 0;
 
   beforeAll(async () => {
-    bed = await WebBed.open([{ host: 'wiki', app: () => {} }]);
+    bed = await WebBed.open([
+      { host: 'wiki', app: () => {} },
+      { host: 'big', app: () => {} },
+    ]);
+    large = serve(bed.service('big').server as Server, {});
     const server = bed.service('wiki').server as Server;
     direct = (server.address() as AddressInfo).port;
-    sockets = new WebSocketServer({ server, maxPayload: MAX_PAYLOAD, perMessageDeflate: { threshold: 0 } });
-    sockets.on('connection', (socket: WebSocket) => {
-      socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary }));
-      socket.on('error', () => {});
-    });
+    sockets = serve(server, { maxPayload: MAX_PAYLOAD });
   });
   afterAll(() => {
     sockets.close();
+    large.close();
     bed.close();
   });
 
@@ -188,5 +268,30 @@ describe('a WebSocket', () => {
     socket.close(4_001, 'done');
     const [code, reason] = await once(socket, 'close');
     expect([code, String(reason)]).toEqual([4_001, 'done']);
+  });
+
+  test.each<readonly [string, object | undefined]>([
+    ['as it is', undefined],
+    ['compressed', {}],
+    ['compressed, each by itself', { clientNoContextTakeover: true, serverNoContextTakeover: true }],
+    ['compressed in a small window', { clientMaxWindowBits: 9, serverMaxWindowBits: 9 }],
+  ])('comes back whole, whatever its size: %s', async (_, options) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${bed.port}/`, {
+      headers: { host: 'big.test' },
+      perMessageDeflate: options !== undefined && { threshold: 0, ...options },
+    });
+    await once(socket, 'open');
+    // Neither all alike nor without any repetition, so that there is something to compress, and something left.
+    const data = Buffer.alloc(4_194_304);
+    for (let at = 0; at < data.length; at += 61) data.writeUInt8((at * at) & 0xff, at);
+    for (const bytes of [0, 16, 64, 256, 1_024, 4_096, 8_192, 32_768, 131_072, 1_048_576, data.length]) {
+      const sent = data.subarray(0, bytes);
+      socket.send(sent, { binary: true });
+      const [back] = await once(socket, 'message');
+      expect(sent.equals(back), String(bytes)).toBe(true);
+    }
+    socket.close();
+    await once(socket, 'close');
+    await expect.poll(() => bed.service('big').leases).toBe(0);
   });
 });
