@@ -18,6 +18,7 @@ interface Container {
   script: CallScript;
   /** Whether it says that it is busy; undefined = it doesn't answer. */
   isBusy: boolean | undefined;
+  saysSinceMs: number;
   /** Whether its port accepts connections while it runs. */
   answers: boolean;
   /** Of the last run, where it has ended by itself. */
@@ -83,6 +84,7 @@ export class ScriptedEngine implements Backend {
         script: 'works',
         answers: true,
         isBusy: false,
+        saysSinceMs: 0,
       });
     }
   }
@@ -259,7 +261,17 @@ export class ScriptedEngine implements Backend {
   }
 
   setBusy(name: string, isBusy: boolean | undefined): void {
-    this.#get(keyOf(name)).isBusy = isBusy;
+    const container = this.#get(keyOf(name));
+    if (isBusy !== container.isBusy) container.saysSinceMs = this.#clock.monotonicMs();
+    container.isBusy = isBusy;
+  }
+
+  /** For how long a container that runs has been busy, and has said so where it was asked; 0 where it isn't. */
+  busyForMs(name: string): number {
+    const { truth, isBusy, saysSinceMs } = this.#get(keyOf(name));
+    return truth === 'running' && isBusy === true && this.#reachable
+      ? this.#clock.monotonicMs() - saysSinceMs
+      : 0;
   }
 
   async close(): Promise<void> {}

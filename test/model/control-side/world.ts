@@ -29,6 +29,8 @@ export const CONTAINERS = ['one', 'two', 'three'] as const;
 /** A stop takes the engine so long at the most, when it answers: what a client waits for it is not its own budget. */
 const LONGEST_STOP_MS = 80_000;
 const CONNECT_MS = 2;
+/** What a busy_check has answered counts so long. */
+const LONGEST_ANSWER_MS = 1_000;
 /** A start waits for its turn so long at the most, after it was asked for; longer than any step. */
 const LONGEST_TURN_MS = 140_000;
 const ABSENT: LifecycleState = { kind: 'missing' };
@@ -825,6 +827,8 @@ export class World {
     if (policy?.availability === 'manual') return 'it is manual';
     if (policy !== undefined && !this.#stoppedBySchedule.has(key) && this.#hasOpenWindow(policy))
       return 'its window is open';
+    const whyNotYet = this.#whyNoRest(key);
+    if (whyNotYet !== undefined) return whyNotYet;
     const isHeld = this.#side.holds.list().some(({ workload }) => workload === key);
     if (isHeld && !this.#stoppedBySchedule.has(key)) return 'it is held by hand';
     const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
@@ -842,6 +846,22 @@ export class World {
     for (const client of users) if (client.state === 'waiting') this.#stoppedFor.add(client);
     const served = users.filter(({ state }) => state === 'served').length;
     return served === 0 ? undefined : `${served} clients use it`;
+  }
+
+  /** Why a ready workload must not be put to sleep yet for being idle, or for another one; undefined where it may. */
+  #whyNoRest(key: string): string | undefined {
+    const controller = this.#controllerOf(key);
+    const kind = controller?.report.sleepUnderWay?.kind;
+    if (controller === undefined || (kind !== 'idle' && kind !== 'room')) return undefined;
+    // What can't be paused is stopped instead, at once.
+    if (controller.cannotPause !== undefined) return undefined;
+    const [before] = controller.timeline.slice(-2);
+    if (before?.life !== 'awake') return undefined;
+    const { minAwakeMs, busyCheck } = controller.policy.rest;
+    const awakeMs = this.clock.nowMs() - before.atMs;
+    if (awakeMs < minAwakeMs) return `it is awake for ${awakeMs} of ${minAwakeMs} ms`;
+    const busyMs = this.engine.busyForMs(workloadName(controller.workload));
+    return busyCheck !== undefined && busyMs > LONGEST_ANSWER_MS ? `it is busy for ${busyMs} ms` : undefined;
   }
 
   #checkStopped(): readonly string[] {
