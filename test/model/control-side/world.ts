@@ -200,6 +200,8 @@ export class World {
   readonly #askedWaiting = new Set<string>();
   /** Workloads that have their places already, and wait for their turn, or for what they need. */
   readonly #placed = new Set<string>();
+  /** Those of them that have had their places since before the last table, or the last limit. */
+  readonly #placedBefore = new Set<string>();
   /** The workload of which something is just being told, where it was awake until then. */
   #stopsAwake: string | undefined;
   /** At the end, when schedules have ended. */
@@ -372,6 +374,7 @@ export class World {
 
   apply(services: readonly Service[]): void {
     if (this.draining) return;
+    this.#notePlaced();
     const byName = new Map(services.map((service) => [service.name, workloadName(service.workload)]));
     const needed = services.flatMap(({ dependsOn }) => dependsOn);
     this.engine.oneShots = new Set(
@@ -703,7 +706,13 @@ export class World {
       else this.#askedWaiting.delete(key);
       const isPlaced = report?.waitsIn === 'queue' || (state !== undefined && awaitsNeeds(state));
       this.#placed[isPlaced ? 'add' : 'delete'](key);
+      if (!isPlaced) this.#placedBefore.delete(key);
     }
+  }
+
+  /** The table, or the limit, is about to change: what goes with a start under way may be another one then. */
+  #notePlaced(): void {
+    for (const key of this.#placed) this.#placedBefore.add(key);
   }
 
   /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. */
@@ -755,7 +764,16 @@ export class World {
     const containers = services.map(({ workload }) => workloadName(workload));
     for (const { container } of this.#clients) containers.push(container);
     const most = new Set(containers).size;
-    return taken > most ? [`${taken} places are taken by ${most} workloads`] : [];
+    const found = taken > most ? [`${taken} places are taken by ${most} workloads`] : [];
+    return [...found, ...services.flatMap((service) => this.#checkChain(service))];
+  }
+
+  /** Who waits for what it needs has got places for all of it. */
+  #checkChain({ name, workload, dependsOn }: Service): readonly string[] {
+    const { state = ABSENT } = this.lifecycle.find(name) ?? {};
+    if (!awaitsNeeds(state) || this.#placedBefore.has(workloadKey(workload))) return [];
+    const lacking = dependsOn.filter((one) => this.lifecycle.find(one.name)?.report.waitsIn === 'room');
+    return lacking.map((one) => `${name} waits for ${one.name}, which has no place`);
   }
 
   /** No client starts what is not on demand, and nothing is started before what it depends on. */
@@ -790,6 +808,7 @@ export class World {
   /** How many may be awake from now on. */
   limit(isLimited: boolean): void {
     if (isLimited && !Number.isFinite(this.hasRoomFor)) this.#limitedMs = this.clock.monotonicMs();
+    this.#notePlaced();
     this.hasRoomFor = isLimited ? MAX_AWAKE : Number.POSITIVE_INFINITY;
     const maxAwake = isLimited ? MAX_AWAKE : undefined;
     this.lifecycle.setRoom({ maxAwake, memoryBytes: undefined, groups: {} });
