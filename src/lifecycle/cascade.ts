@@ -73,6 +73,8 @@ export class Cascade implements Needs, Chains {
   #following = 0;
   /** What is to be let go when the last one of them ends. */
   readonly #gone: Gone[] = [];
+  /** Those that have taken their leases in these calls: they look then how far what they need has come. */
+  readonly #taken = new Set<WorkloadController>();
   #suspended = false;
 
   constructor(linked: Linked) {
@@ -147,8 +149,15 @@ export class Cascade implements Needs, Chains {
 
   budgetMsFor(controller: WorkloadController): number {
     if (this.#awaiting.size === 0) return 0;
-    const users = [...(this.#holders.get(controller) ?? [])].filter((user) => this.#awaiting.has(user));
-    return Math.max(0, ...users.map((user) => Math.max(user.policy.startTimeoutMs, this.budgetMsFor(user))));
+    // In the middle of a reload that turns an order round, each may be held by the other. A set is walked with what is added to it.
+    const users = new Set<WorkloadController>();
+    this.#addAwaiting(users, controller);
+    for (const user of users) this.#addAwaiting(users, user);
+    return Math.max(0, ...[...users].map(({ policy }) => policy.startTimeoutMs));
+  }
+
+  #addAwaiting(users: Set<WorkloadController>, held: WorkloadController): void {
+    for (const user of this.#holders.get(held) ?? []) if (this.#awaiting.has(user)) users.add(user);
   }
 
   get isSettled(): boolean {
@@ -185,7 +194,11 @@ export class Cascade implements Needs, Chains {
     this.#following++;
     for (const holder of holders) this.#take(holder);
     this.#following--;
-    if (this.#following === 0) for (const one of this.#gone.splice(0)) this.#letGo(one);
+    if (this.#following > 0) return;
+    for (const one of this.#gone.splice(0)) this.#letGo(one);
+    const taken = [...this.#taken];
+    this.#taken.clear();
+    for (const holder of taken) holder.followNeeds();
   }
 
   #take(holder: WorkloadController): void {
@@ -225,7 +238,7 @@ export class Cascade implements Needs, Chains {
     if (awaitsNeeds(state)) for (const { dependency } of held.values()) dependency?.renew();
     if (held.size === 0) this.#held.delete(holder);
     this.#followed.delete(holder);
-    holder.followNeeds();
+    this.#taken.add(holder);
   }
 
   /** @returns a dependency that is to be begun. */

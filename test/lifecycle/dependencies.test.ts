@@ -344,6 +344,23 @@ describe('Cascade, of users and what they depend on', () => {
     expect(log()).toEqual(['wake db']);
   });
 
+  test('survives a reload that turns the order of two users round while both wait', async () => {
+    const on = (name: string, needs: Needs) => aBareService({ name, dependsOn: toDependencies(needs) });
+    const [web, app] = [on('web', { app: 'started' }), on('app', { db: 'started' })];
+    bench.add(on('db', {}), MISSING);
+    for (const service of [web, app]) bench.add(service, STOPPED);
+    bench.lifecycle.linkServices();
+    const client = bench.client('web', server.port);
+    await settle();
+    bench.reload(() => {
+      bench.lifecycle.update(on('web', { db: 'started' }), web);
+      bench.lifecycle.update(on('app', { web: 'started' }), app);
+    });
+    tell('db', RUNNING);
+    await bench.until(() => client.outcome !== 'waiting');
+    expect(client.outcome).toBe('served');
+  });
+
   test('starts a user whose last dependency a reload takes away', async () => {
     add({ web: { db: 'started' }, db: {} });
     manual();
