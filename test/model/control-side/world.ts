@@ -781,8 +781,11 @@ export class World {
     const others = this.#countAwake(key);
     const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
     // What is paused has its place already, and so has what is just seen to have stopped. What others start is no reason to lose it.
-    const isPaused = this.#controllerOf(key)?.observation.state === 'paused';
-    const hasPlace = this.#stopsAwake === key || isPaused || this.#placed.has(key);
+    const { observation, timeline } = this.#controllerOf(key) ?? {};
+    // Whoever came while it was being stopped has it started again at once.
+    const isAgain = timeline?.at(-2)?.life === 'stopping';
+    const hasPlace =
+      this.#stopsAwake === key || isAgain || observation?.state === 'paused' || this.#placed.has(key);
     if (this.hasRoomFor < others + 1 && isSettled && !hasPlace)
       return `${others} of ${this.hasRoomFor} are awake`;
     const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
