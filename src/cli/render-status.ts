@@ -157,18 +157,23 @@ function summarize({ about, services }: StatusAnswers): string {
   return parts.join('; ');
 }
 
-/** `room: 5 of 5 awake, gpu 1 of 1, 3.0 GiB of 6.0 GiB; 2 services wait for room`. */
+/** `room: 5 of 5 awake, gpu 1 of 1 (images), 3.0 GiB of 6.0 GiB; 2 workloads wait for room`. */
 function summarizeRoom({ room }: AboutAnswer): readonly string[] {
   if (room === undefined) return [];
   const { awake, memory, waiting } = room;
   const taken = [
-    ...awake.map(({ group, taken: count, max }) =>
-      group === undefined ? `${count} of ${max} awake` : `${group} ${count} of ${max}`,
+    // Which are awake at all is what the table below says.
+    ...awake.map(({ group, taken: count, max, services }) =>
+      group === undefined ? `${count} of ${max} awake` : `${group} ${count} of ${max}${listNames(services)}`,
     ),
     ...(memory === undefined ? [] : [`${formatBytes(memory.taken)} of ${formatBytes(memory.max)}`]),
   ];
   const waits = waiting === 1 ? '1 workload waits' : `${waiting} workloads wait`;
   return [`room: ${taken.join(', ')}${waiting === 0 ? '' : `; ${waits} for room`}`];
+}
+
+function listNames(names: readonly string[]): string {
+  return names.length === 0 ? '' : ` (${names.join(', ')})`;
 }
 
 /** What the services would have run for, and taken, without the proxy. */

@@ -125,19 +125,24 @@ export class Room {
 
   /** Why a workload waits for room: `5 of 5 awake (limits.max_awake)`. */
   describe(controller: WorkloadController): string {
-    const taken = amountsOf(this.#counted);
-    const needed = amountsOf(this.#newOf(controller));
-    const lacking = this.#exceeded(sum(taken, needed));
+    const lacking = this.#lacking(controller);
     if (lacking.length === 0) return 'others have come before it';
-    return lacking
-      .map((limit) => {
-        const [used, max] = [taken.get(limit) ?? 0, this.#maxOf(limit) ?? 0];
-        if (limit === 'memory')
-          return `${formatMemory(used)} of ${formatMemory(max)} taken, ${formatMemory(needed.get(limit) ?? 0)} needed (${nameOf(limit)})`;
-        const more = needed.get(limit) ?? 0;
-        return `${used} of ${max} awake${more > 1 ? `, ${more} more needed` : ''} (${nameOf(limit)})`;
-      })
-      .join('; ');
+    return lacking.map((limit) => this.#describeLack(controller, limit)).join('; ');
+  }
+
+  #describeLack(controller: WorkloadController, limit: Limit): string {
+    const used = amountsOf(this.#counted).get(limit) ?? 0;
+    const needed = amountsOf(this.#newOf(controller)).get(limit) ?? 0;
+    const max = this.#maxOf(limit) ?? 0;
+    if (limit === 'memory')
+      return `${formatMemory(used)} of ${formatMemory(max)} taken, ${formatMemory(needed)} needed (${nameOf(limit)})`;
+    return `${used} of ${max} awake${needed > 1 ? `, ${needed} more needed` : ''} (${nameOf(limit)})`;
+  }
+
+  /** The names of those that take something of a limit, in their order. */
+  #holdersOf(limit: Limit): readonly string[] {
+    const holders = [...this.#counted].filter((one) => amountsOf([one]).has(limit));
+    return holders.map(({ policy }) => policy.name).toSorted();
   }
 
   /** That a workload takes nothing of `limits.memory`, and why; undefined where it does, nothing is known of it, or there is no such limit. */
@@ -162,12 +167,15 @@ export class Room {
     const { maxAwake, memoryBytes, groups } = this.#limits;
     const taken = amountsOf(this.#counted);
     const countOf = (limit: Limit, max: number) => ({ taken: taken.get(limit) ?? 0, max });
+    const placesOf = (limit: Limit, max: number) => ({
+      ...{ ...countOf(limit, max), services: this.#holdersOf(limit) },
+    });
     const ofGroups = Object.entries(groups).map(([group, { maxAwake: max }]) => ({
-      ...{ group, ...countOf(`group ${group}`, max) },
+      ...{ group, ...placesOf(`group ${group}`, max) },
     }));
     return {
       awake: [
-        ...(maxAwake === undefined ? [] : [{ group: '', ...countOf('max_awake', maxAwake) }]),
+        ...(maxAwake === undefined ? [] : [{ group: '', ...placesOf('max_awake', maxAwake) }]),
         ...ofGroups,
       ],
       memory: memoryBytes === undefined ? undefined : countOf('memory', memoryBytes),
@@ -260,7 +268,10 @@ export class Room {
   #tell(controller: WorkloadController): void {
     if (!this.#untold.delete(controller)) return;
     const { name } = controller.policy;
-    const message = `${name} waits for room: ${this.describe(controller)}`;
+    // Clients are not told who else is there.
+    const holders = new Set(this.#lacking(controller).flatMap((limit) => this.#holdersOf(limit)));
+    const takers = holders.size === 0 ? '' : `; taken by ${[...holders].join(', ')}`;
+    const message = `${name} waits for room: ${this.describe(controller)}${takers}`;
     this.#logger.info({ event: 'wake-waits', service: name }, message);
   }
 

@@ -74,8 +74,13 @@ export interface WorkloadReport {
 
 /** How much room is taken. */
 export interface RoomFigures {
-  /** Workloads that count for `max_awake`, of all (`''`) and of each group that has a limit. */
-  readonly awake: readonly { readonly group: string; readonly taken: number; readonly max: number }[];
+  /** Workloads that count for `max_awake`, of all (`''`) and of each group that has a limit, with their names. */
+  readonly awake: readonly {
+    readonly group: string;
+    readonly taken: number;
+    readonly max: number;
+    readonly services: readonly string[];
+  }[];
   /** Bytes; undefined where that is not limited. */
   readonly memory: { readonly taken: number; readonly max: number } | undefined;
   /** Workloads that wait for room. */

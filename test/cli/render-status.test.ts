@@ -38,8 +38,9 @@ test('the summary says how much room is taken, and how many wait for it', () => 
   const reload = { generation: 1, changed_at: NOW, refused: 0, problems: [], waiting: [] };
   const room = {
     awake: [
-      { taken: 5, max: 5 },
-      { group: 'gpu', taken: 0, max: 1 },
+      { taken: 5, max: 5, services: ['a', 'b', 'c', 'd', 'images'] },
+      { group: 'gpu', taken: 1, max: 1, services: ['images'] },
+      { group: 'disk', taken: 0, max: 2, services: [] },
     ],
     ...{ memory: { taken: 3 * 2 ** 30, max: 6 * 2 ** 30 }, waiting: 1 },
   };
@@ -48,7 +49,7 @@ test('the summary says how much room is taken, and how many wait for it', () => 
       ...{ columns: undefined, paint: createPaint(false) },
     })[0];
   expect(summarize({ room })).toContain(
-    '; room: 5 of 5 awake, gpu 0 of 1, 3.0 GiB of 6.0 GiB; 1 workload waits for room',
+    '; room: 5 of 5 awake, gpu 1 of 1 (images), disk 0 of 2, 3.0 GiB of 6.0 GiB; 1 workload waits for room',
   );
   expect(summarize({})).not.toContain('room');
 });

@@ -66,7 +66,7 @@ describe('Room', () => {
       waitsFor: 'it waits for room: 1 of 1 awake (limits.max_awake)',
       waitsIn: 'room',
     });
-    expect(bench.lines).toContain('b waits for room: 1 of 1 awake (limits.max_awake)');
+    expect(bench.lines).toContain('b waits for room: 1 of 1 awake (limits.max_awake); taken by a');
     await bench.clock.advance(4_000);
     inUse.release();
     await bench.until(() => client.outcome === 'served');
@@ -83,8 +83,8 @@ describe('Room', () => {
     await settle();
     expect(bench.lifecycle.roomFigures).toEqual({
       awake: [
-        { group: '', taken: 1, max: 3 },
-        { group: 'gpu', taken: 1, max: 1 },
+        { group: '', taken: 1, max: 3, services: ['a'] },
+        { group: 'gpu', taken: 1, max: 1, services: ['a'] },
       ],
       memory: { taken: 2 * GIB, max: 8 * GIB },
       waiting: 1,

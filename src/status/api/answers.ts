@@ -31,7 +31,12 @@ export interface AboutAnswer {
   /** How much of `limits` and `groups` is taken; absent where there are none. */
   readonly room?: {
     /** Of `limits.max_awake`, and of each group. */
-    readonly awake: readonly { readonly group?: string; readonly taken: number; readonly max: number }[];
+    readonly awake: readonly {
+      readonly group?: string;
+      readonly taken: number;
+      readonly max: number;
+      readonly services: readonly string[];
+    }[];
     /** Of `limits.memory`, in bytes. */
     readonly memory?: { readonly taken: number; readonly max: number };
     /** Workloads that wait for room. */

@@ -24,7 +24,7 @@ function aProxy(services: number): ProxyFigures {
         ...{ condition: 'bound', error: undefined, connections: 2, refused: { handshakes: 1 } },
       },
     ],
-    room: { awake: [{ group: 'gpu', taken: 1, max: 2 }], memory: undefined, waiting: 3 },
+    room: { awake: [{ group: 'gpu', taken: 1, max: 2, services: ['a'] }], memory: undefined, waiting: 3 },
     process: { cpuSeconds: 1, residentBytes: 2, startSeconds: 3, openFds: undefined, maxFds: undefined },
   };
 }
