@@ -9,6 +9,7 @@ import { healthcheck } from '../../src/cli/healthcheck.ts';
 import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
+import { hasIpv6 } from '../support/has-ipv6.ts';
 
 /** A status server with this answer; its port. */
 async function serve(answer: RequestListener, host = '127.0.0.1'): Promise<number> {
@@ -76,7 +77,7 @@ test.each([
   expect((await check(call(await serve(healthy)))).status).toBe(0);
 });
 
-test('healthcheck asks at the address that the file names', async () => {
+test.runIf(hasIpv6)('healthcheck asks at the address that the file names', async () => {
   const port = await serve(healthy, '::1');
   const file = `status: { listen: "[::]:${port}" }\n`;
   expect((await check({ file })).status).toBe(0);

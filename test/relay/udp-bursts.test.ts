@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../src/relay/access/access-list.ts';
 import type { FlowLease } from '../../src/relay/udp/flow-lease.ts';
@@ -7,11 +6,9 @@ import { aListener, aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
+import { hasIpv6 } from '../support/has-ipv6.ts';
 import { pattern } from '../support/sockets.ts';
 
-const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
-  all?.some(({ address }) => address === '::1'),
-);
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => String(index));
 
 /** Many datagrams that are there before the listener is asked for the first of them. */

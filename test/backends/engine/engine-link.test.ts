@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { hasIpv6 } from '../../support/has-ipv6.ts';
 import { createDockerBackend } from '../../support/lone-backends.ts';
 import { DB, ENABLED, KEY, setUp, within } from '../docker/backend-fixture.ts';
 import { RecordingSink } from '../recording-sink.ts';
@@ -127,33 +128,39 @@ test('an inspect that breaks off alone is made again', async () => {
   await sink.until(() => sink.last(KEY)?.state === 'running');
 });
 
-test('the engine is reached over TCP too', async () => {
-  const { engine } = await setUp();
-  const { createServer, connect } = await import('node:net');
-  const sockets: import('node:net').Socket[] = [];
-  const bridge = createServer((socket) => {
-    const other = connect(engine.socketPath);
-    sockets.push(socket, other);
-    socket.pipe(other).pipe(socket);
-    for (const end of [socket, other]) end.on('error', () => {});
-  });
-  await new Promise<void>((resolve) => bridge.listen(0, '::1', resolve));
-  const { port } = bridge.address() as { port: number };
-  const options = {
-    env: {},
-    labels: true,
-    labelPrefixes: ['p'],
-    clock: systemClock,
-    logger: silentLogger,
-  } as const;
-  const backend = createDockerBackend({ ...options, socket: `tcp://[::1]:${port}` });
-  const sink = new RecordingSink();
-  engine.create('db');
-  await backend.open(sink);
-  await backend.wake(DB, within(3_000));
-  expect(sink.reachability).toEqual([{ reachable: true, reason: undefined }]);
-  expect(engine.requests[1]).toBe('GET /containers/json?all=1');
-  await backend.close();
-  for (const socket of sockets) socket.destroy();
-  await new Promise((resolve) => bridge.close(resolve));
-});
+test.each(['127.0.0.1', ...(hasIpv6 ? ['::1'] : [])])(
+  'the engine is reached over TCP too, at %s',
+  async (host) => {
+    const { engine } = await setUp();
+    const { createServer, connect } = await import('node:net');
+    const sockets: import('node:net').Socket[] = [];
+    const bridge = createServer((socket) => {
+      const other = connect(engine.socketPath);
+      sockets.push(socket, other);
+      socket.pipe(other).pipe(socket);
+      for (const end of [socket, other]) end.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => bridge.listen(0, host, resolve));
+    const { port } = bridge.address() as { port: number };
+    const options = {
+      env: {},
+      labels: true,
+      labelPrefixes: ['p'],
+      clock: systemClock,
+      logger: silentLogger,
+    } as const;
+    const backend = createDockerBackend({
+      ...options,
+      socket: `tcp://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    });
+    const sink = new RecordingSink();
+    engine.create('db');
+    await backend.open(sink);
+    await backend.wake(DB, within(3_000));
+    expect(sink.reachability).toEqual([{ reachable: true, reason: undefined }]);
+    expect(engine.requests[1]).toBe('GET /containers/json?all=1');
+    await backend.close();
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => bridge.close(resolve));
+  },
+);

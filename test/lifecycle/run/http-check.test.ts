@@ -1,18 +1,14 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fillHealthcheckUrl, untilHttpHealthy } from '../../../src/lifecycle/run/http-check.ts';
 import type { CheckTarget } from '../../../src/system/net/http-client.ts';
 import { aUrl } from '../../support/builders.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { freePort } from '../../support/free-ports.ts';
+import { hasIpv6 } from '../../support/has-ipv6.ts';
 import { Sockets } from '../../support/sockets.ts';
-
-const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
-  all?.some(({ address }) => address === '::1'),
-);
 
 describe('fillHealthcheckUrl', () => {
   test.each([

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { Server, type Socket } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { Admission } from '../../../src/relay/access/admission.ts';
@@ -12,13 +11,10 @@ import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aListener } from '../../support/builders.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { freePort } from '../../support/free-ports.ts';
+import { hasIpv6 } from '../../support/has-ipv6.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { createRelay, RELAY_KINDS } from '../../support/relays.ts';
 import { collect, ending, pattern, Sockets, type TestServer } from '../../support/sockets.ts';
-
-const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
-  all?.some(({ address }) => address === '::1'),
-);
 
 /** One call of a binding's connect, held until the test lets it go. */
 interface Hold {

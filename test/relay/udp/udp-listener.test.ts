@@ -12,13 +12,11 @@ import { aListener, aUdpBudget } from '../../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { hasIpv6 } from '../../support/has-ipv6.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { pattern } from '../../support/sockets.ts';
 import { Leases } from './leases.ts';
 
-const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
-  all?.some(({ address }) => address === '::1'),
-);
 const otherIpv6 = Object.values(networkInterfaces())
   .flatMap((all) => all ?? [])
   .filter(({ address, family, scopeid }) => family === 'IPv6' && address !== '::1' && scopeid === 0)

@@ -1,5 +1,4 @@
 import { lookup } from 'node:dns/promises';
-import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EAGAIN } from '../../../src/relay/native/errno.ts';
 import { connectUdp, type UdpUpstream, type UpstreamOptions } from '../../../src/relay/udp/udp-upstream.ts';
@@ -9,11 +8,8 @@ import type { OwnListeners } from '../../../src/system/net/own-listeners.ts';
 import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { hasIpv6 } from '../../support/has-ipv6.ts';
 import { pattern } from '../../support/sockets.ts';
-
-const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
-  all?.some(({ address }) => address === '::1'),
-);
 
 describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) => {
   let datagrams: Datagrams;
