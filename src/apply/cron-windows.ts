@@ -40,8 +40,9 @@ export class CronWindows {
   /** The service has changed. */
   follow(service: string): void {
     const controller = this.#lifecycle.find(service);
-    // The plan is about to clear the schedule, which must not start anything before.
-    if (controller !== undefined && !hasCronJobs(controller.policy)) this.close(service);
+    const policy = controller?.policy;
+    // Where no stop comes any more, there is no window: it would never end, and must not start what the service may have now.
+    if (policy !== undefined && !(hasCronJobs(policy) && policy.cronStop !== undefined)) this.close(service);
     else this.#leases.follow(service);
   }
 

@@ -155,9 +155,22 @@ describe('CronWindows', () => {
     expect(bench.backend.count('sleep')).toBe(1);
   });
 
+  test('ends its window when a reload takes the stop away, since nothing would end it then', async () => {
+    const before = aBareService(window);
+    bench.add(before, RUNNING);
+    windows.fire('db', 'start');
+    expect(leases()).toBe(1);
+    bench.lifecycle.update(aBareService({ cronStart: window.cronStart }), before);
+    windows.follow('db');
+    expect(leases()).toBe(0);
+    await bench.clock.advance(1_000_000);
+    expect(bench.backend.log).toEqual([]);
+  });
+
   test('starts no other workload that the service gets together with the end of its schedule', async () => {
     const before = aBareService(window);
-    for (const after of [{}, { ...window, availability: 'manual' as const }]) {
+    const { cronStart } = window;
+    for (const after of [{}, { cronStart }, { ...window, availability: 'manual' as const }]) {
       bench.add(before, RUNNING);
       windows.fire('db', 'start');
       const workload = { kind: 'docker', container: 'other' } as const;

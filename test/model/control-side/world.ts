@@ -945,11 +945,7 @@ export class World {
       }
       const truth = this.engine.truthOf(workloadName(service.workload));
       const { state } = controller;
-      // What runs keeps what it needs, which is tried again and again where that can't be served; so does a schedule.
-      const isKept = this.#isKeptByHub(service) || this.#isKeptBySchedule(service);
-      const isAsleep = truth === 'stopped' || truth === 'paused';
-      const isTried = isAsleep && isKept && (this.#isUnservable(service) || this.#isRunInVain(service));
-      const isTrying = isTried && (state.kind === 'failed' || state.kind === 'starting');
+      const isTrying = this.#isTried(service) && (state.kind === 'failed' || state.kind === 'starting');
       if (!STATES_OF[truth].includes(state.kind) && !isTrying)
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
       if (controller.room.size > 0) found.push(`${controller.room.size} still wait for ${service.name}`);
@@ -957,7 +953,8 @@ export class World {
       if (scheduled || this.draining || this.#isKeptByHub(service)) continue;
       // Somebody else serves what has neither a listener nor dependants.
       const isOurs = service.listeners.length > 0 || service.dependants.length > 0;
-      if (controller.leases > 0) found.push(`${controller.leases} leases on ${service.name} are left`);
+      if (controller.leases > 0 && !this.#usersOf(service).some((user) => this.#isTried(user)))
+        found.push(`${controller.leases} leases on ${service.name} are left`);
       if (truth === 'running' && isOurs && service.availability === 'on_demand')
         found.push(`${service.name} runs, and nobody uses it`);
       const { rest, idleTimeoutMs } = controller.policy;
@@ -969,19 +966,32 @@ export class World {
   }
 
   /** Whether a service is run to its end for each try to start one that needs something else, too, and can't be served. */
-  #isRunInVain({ name, workload }: Service): boolean {
-    if (!this.engine.oneShots.has(workloadName(workload))) return false;
-    const users = [...this.reconciler.current.entries.values()].filter(({ service }) =>
-      goesWith(service, name),
-    );
-    return users.some(({ service }) => this.#isUnservable(service));
+  #isRunInVain(service: Service): boolean {
+    if (!this.engine.oneShots.has(workloadName(service.workload))) return false;
+    return this.#usersOf(service).some((user) => this.#isUnservable(user));
   }
 
-  /** A schedule has begun a time in which it keeps the workload, and not ended it yet. */
+  /**
+   * Whether a service is tried again and again: what runs keeps what it needs, also where that can't be served. So does a schedule, and
+   * so does what is tried itself.
+   */
+  #isTried(service: Service): boolean {
+    const truth = this.engine.truthOf(workloadName(service.workload));
+    if (truth !== 'stopped' && truth !== 'paused') return false;
+    if (!this.#isUnservable(service) && !this.#isRunInVain(service)) return false;
+    if (this.#isKeptByHub(service) || this.#isKeptBySchedule(service)) return true;
+    return this.#usersOf(service).some((user) => this.#isTried(user));
+  }
+
+  #usersOf({ name }: Service): readonly Service[] {
+    const services = [...this.reconciler.current.entries.values()].map(({ service }) => service);
+    return services.filter((service) => goesWith(service, name));
+  }
+
+  /** A schedule has begun a time in which it keeps the workload, and has still to end it. */
   #isKeptBySchedule({ workload }: Service): boolean {
     return this.#servicesOn(workloadKey(workload)).some(
-      ({ name, cronStart, cronStop }) =>
-        cronStart !== undefined && cronStop !== undefined && this.#startedBySchedule.has(name),
+      ({ name, cronStop }) => cronStop !== undefined && this.#startedBySchedule.has(name),
     );
   }
 
