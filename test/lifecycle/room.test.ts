@@ -171,6 +171,22 @@ describe('Room', () => {
     await expect(come('b').served).rejects.toThrow("clients don't wake it (availability: schedule)");
   });
 
+  test('forgets who has asked for it once a reload says that nobody may wake it', async () => {
+    limit({ maxAwake: 1 });
+    add(['a']);
+    add(['b'], { availability: 'schedule' });
+    await use('a');
+    bench
+      .controller('b')
+      .hold('cron_start', { keeper: { kind: 'schedule' } })
+      .release();
+    expect(bench.controller('b').report.waitsIn).toBe('room');
+    bench.edit('b', { availability: 'manual' });
+    expect(bench.controller('b').report.waitsIn).toBeUndefined();
+    bench.edit('b', { availability: 'schedule' });
+    await expect(come('b').served).rejects.toThrow("clients don't wake it (availability: schedule)");
+  });
+
   test('serves those that wait in their order', async () => {
     limit({ maxAwake: 1 });
     add(['a', 'b', 'c']);

@@ -1,6 +1,12 @@
 import { backoffMs } from '../../system/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
-import { isBackingOff, isInterrupted, type LifecycleState, type TimerEventKind } from './machine.ts';
+import {
+  isBackingOff,
+  isInterrupted,
+  isWaking,
+  type LifecycleState,
+  type TimerEventKind,
+} from './machine.ts';
 
 /** Delay after failed starts in a row (DESIGN 4.1). */
 const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
@@ -158,7 +164,8 @@ export class LifecycleTimers {
 
   #followIdle(state: LifecycleState, demands: TimerDemands): void {
     const { mayIdle, idleSinceMs, idleTimeoutMs } = demands;
-    if (state.kind === 'stopped') this.#failedSleeps = 0;
+    // What is woken goes on for somebody else: that an earlier stop has failed is no reason to let it run for longer.
+    if (state.kind === 'stopped' || isWaking(state)) this.#failedSleeps = 0;
     const running =
       state.kind === 'ready' || state.kind === 'paused' || (state.kind === 'failed' && state.running);
     // What we are pausing goes on being idle.

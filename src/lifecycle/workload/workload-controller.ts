@@ -970,6 +970,7 @@ export class WorkloadController {
     this.#turn.end();
     this.#parts.room.leave(this);
     this.#roomSinceMs = undefined;
+    this.#forgetAsked();
     if (reason instanceof Refusal && reason.code === 'timeout') {
       this.#chronicle.missed(this.#demands.last ?? 'somebody', {
         ...{ ...waited, failure, reason: reason.message },

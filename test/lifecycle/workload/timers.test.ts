@@ -166,6 +166,13 @@ describe('LifecycleTimers', () => {
     expect(clock.delaysMs).toEqual([60_000]);
   });
 
+  test('idles for the plain timeout again when it was paused by somebody else after a failed sleep, and woken', () => {
+    timers.sleepEnded('sleep-failed');
+    for (const state of [{ kind: 'paused' }, WAKING, GATE, READY] as const)
+      follow(state, { mayIdle: state === READY });
+    expect(clock.delaysMs).toEqual([60_000]);
+  });
+
   test('tells the deadline once, for the whole of a start', async () => {
     follow(WAKING);
     await clock.advance(20_000);
