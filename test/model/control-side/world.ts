@@ -784,8 +784,12 @@ export class World {
     const { observation, timeline } = this.#controllerOf(key) ?? {};
     // Whoever came while it was being stopped has it started again at once.
     const isAgain = timeline?.at(-2)?.life === 'stopping';
-    const hasPlace =
-      this.#stopsAwake === key || isAgain || observation?.state === 'paused' || this.#placed.has(key);
+    // Who got its places got those of all that it needs, also where a reload has brought others since then.
+    const goesAlong = this.#servicesOn(key).some((service) =>
+      this.#usersOf(service).some(({ workload }) => this.#placedBefore.has(workloadKey(workload))),
+    );
+    const isPlaced = this.#placed.has(key) || goesAlong;
+    const hasPlace = this.#stopsAwake === key || isAgain || observation?.state === 'paused' || isPlaced;
     if (this.hasRoomFor < others + 1 && isSettled && !hasPlace)
       return `${others} of ${this.hasRoomFor} are awake`;
     const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
