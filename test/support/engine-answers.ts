@@ -21,6 +21,8 @@ export interface ScriptedContainer {
   joined: Map<string, JoinedEndpoint>;
   /** The fixed address on its own network. */
   fixed?: string;
+  /** Absent = as it was recorded. */
+  startedAt?: string;
 }
 
 /** What a container was put on a network with, and the address that it has there. */
@@ -85,6 +87,7 @@ export class EngineAnswers {
     const flags = { Running: isUp, Paused: status === 'paused', Restarting: status === 'restarting' };
     Object.assign(answer, { Id: container.id, Name: `/${container.name}` });
     Object.assign(answer.State, flags, { Status: status, ExitCode: exitCode });
+    if (container.startedAt !== undefined) answer.State.StartedAt = container.startedAt;
     if (health === undefined) delete answer.State.Health;
     else answer.State.Health.Status = health;
     answer.Config.Labels = container.labels;

@@ -2,7 +2,7 @@
  * Starts, unpauses, pauses and stops containers. What counts is the container's state afterwards, whatever the engine has answered:
  * answers differ between engines and may get lost, and somebody else may have done the same.
  */
-import type { Observation } from '../../model/observation.ts';
+import { nameRun, type Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
@@ -149,10 +149,6 @@ async function startOrUnpause(
   }
 }
 
-/**
- * Asks for a container that no event has announced yet. The engine also finds containers by an id, or the beginning of one:
- * only an equal name counts.
- */
 /** One that nobody has looked at yet, so that nobody knows what keeps it from being served. */
 async function findUnseen(
   context: ChangeContext,
@@ -165,6 +161,10 @@ async function findUnseen(
   return found;
 }
 
+/**
+ * Asks for a container that no event has announced yet. The engine also finds containers by an id, or the beginning of one:
+ * only an equal name counts.
+ */
 async function findByName(
   context: ChangeContext,
   options: { readonly name: string; readonly signal: AbortSignal },
@@ -220,15 +220,16 @@ async function startNetworkOwner(
 
 /**
  * Stops a container, then looks at it. It succeeds where the container is down then, whatever the engine has answered, or
- * doesn't exist.
+ * doesn't exist; also where the run that was to end has ended, and somebody has started the container again since: Podman
+ * answers with an error then.
  * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out; {Error} where stopping
  * would destroy it, or end the proxy.
  */
 export async function stopContainer(context: ChangeContext, options: StopOptions): Promise<void> {
   const { observer } = context;
   const { name } = options;
-  const reason = observer.last(name)?.staysAwake;
-  if (reason !== undefined) throw new Error(reason);
+  const before = observer.last(name);
+  if (before?.staysAwake !== undefined) throw new Error(before.staysAwake);
   const failure = await callStop(context, options).then(
     () => undefined,
     (error: unknown) => ({ error }),
@@ -236,7 +237,7 @@ export async function stopContainer(context: ChangeContext, options: StopOptions
   const seen = await observer.refresh(name).catch((error: unknown) => {
     throw failure === undefined ? error : failure.error;
   });
-  if (failure !== undefined && !isDown(seen)) throw failure.error;
+  if (failure !== undefined && !isDown(seen) && !isOtherRun(seen, before)) throw failure.error;
 }
 
 async function callStop(context: ChangeContext, options: StopOptions): Promise<void> {
@@ -287,6 +288,11 @@ export async function pauseContainer(
 }
 
 const OWN = 'the proxy itself runs in it';
+
+function isOtherRun(seen: Observation, before: Observation | undefined): boolean {
+  const [run, runBefore] = [nameRun(seen), before && nameRun(before)];
+  return run !== undefined && runBefore !== undefined && run !== runBefore;
+}
 
 function isDown({ state }: Observation): boolean {
   return state === 'stopped' || state === 'missing';

@@ -271,6 +271,20 @@ test('a run that ends after a stop that nothing has answered counts as stopped, 
   expect(sink.last(KEY)?.stoppedBy).toBe('others');
 });
 
+test('sleep() succeeds where its stop is refused since the run has ended, and another one has begun', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  await backend.wake(DB, within(3_000));
+  engine.refuse(/\/stop/, { status: 500, message: 'is running or paused, refusing to clean up' });
+  await expect(backend.sleep(DB, { graceMs: 0 })).rejects.toThrow('refusing to clean up');
+  // As somebody else starts it before the engine has done with the stop.
+  db.startedAt = '2026-11-26T08:30:00.123456789Z';
+  await backend.sleep(DB, { graceMs: 0 });
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
 type Engine = Awaited<ReturnType<typeof setUp>>['engine'];
 
 test('wake() starts the container whose network another one uses before it, also where only the refusal tells', async () => {
