@@ -55,6 +55,8 @@ export interface SharedState {
   readonly routeTraffic: Float64Array;
   /** 1 as soon as the thread is to end. */
   readonly quit: Int32Array;
+  /** 1 as soon as the thread makes no more calls outside of JavaScript. */
+  readonly ended: Int32Array;
 }
 
 /** `SharedState` holds an ending as its index in this list. */
@@ -91,6 +93,7 @@ export function createSharedState(): SharedState {
     routeAccepted: doubles(MAX_ROUTES),
     routeTraffic: doubles(MAX_ROUTES * 2),
     quit: words(1),
+    ended: words(1),
   };
 }
 

@@ -16,6 +16,9 @@ const RING = new Uint8Array(new BigUint64Array([1n]).buffer);
 /** The thread runs one loop and needs little memory. */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64, stackSizeMb: 1 } as const;
 
+/** It has to load its library, and to end what it is doing. */
+const MAX_END_MS = 1_000;
+
 interface HandleOptions {
   readonly libc: Libc;
   /** The built `relay-thread`. */
@@ -43,6 +46,11 @@ export class RelayThreadHandle {
   readonly #quit = () => {
     Atomics.store(this.shared.quit, 0, 1);
     this.#ring();
+  };
+  readonly #quitAtExit = () => {
+    this.#quit();
+    // Node stops its threads wherever they are. One that is in native code just then, as while it loads, aborts the whole process.
+    Atomics.wait(this.shared.ended, 0, 0, MAX_END_MS);
   };
 
   /** @throws where no descriptors are left for it. */
@@ -76,7 +84,7 @@ export class RelayThreadHandle {
     // The thread does not keep the process alive. At the exit it is woken: while it waits in the kernel, the process can't end.
     this.#worker.unref();
     this.#port.unref();
-    process.once('exit', this.#quit);
+    process.once('exit', this.#quitAtExit);
   }
 
   /** Sends the thread a command; all commands of one turn of the event loop wake it once. */
@@ -114,7 +122,7 @@ export class RelayThreadHandle {
   }
 
   #exited(): void {
-    process.off('exit', this.#quit);
+    process.off('exit', this.#quitAtExit);
     this.#port.close();
     this.#closeDescriptors();
     if (this.#isStopping) return;

@@ -9,16 +9,26 @@ import type { Shortage } from '../../../system/descriptors.ts';
 import { createLibc } from '../../native/libc.ts';
 import { loadKoffi } from '../../native/load-koffi.ts';
 import { watchShortage } from '../../native/watch-shortage.ts';
+import type { ThreadCommand, ThreadStart } from '../thread-protocol.ts';
 import { PipePool } from './pipe-pool.ts';
 import { RelayLoop } from './relay-loop.ts';
-import type { ThreadCommand, ThreadStart } from '../thread-protocol.ts';
 
 /** A payload up to this size is copied: cheaper than two more pipe operations. */
 const BUFFER_BYTES = 65_536;
 const PIPE_BYTES = 1_048_576;
 const BYTES_PER_TURN = 1_048_576;
 
-void runThread(workerData as ThreadStart);
+void runToEnd(workerData as ThreadStart);
+
+async function runToEnd(start: ThreadStart): Promise<void> {
+  const { ended } = start.shared;
+  try {
+    await runThread(start);
+  } finally {
+    Atomics.store(ended, 0, 1);
+    Atomics.notify(ended, 0);
+  }
+}
 
 /** A failure ends the thread, which the main thread notices. */
 async function runThread(start: ThreadStart): Promise<void> {
