@@ -304,7 +304,7 @@ export class Lifecycle {
       readonly client: string;
       readonly address: string;
       readonly mayWake?: boolean;
-      readonly user?: LeaseUser;
+      readonly user: LeaseUser | undefined;
     },
   ): RequestLease {
     return new RequestLease(this.#get(serviceName), client);

@@ -156,8 +156,8 @@ describe('Room', () => {
     expect(log()).toEqual(['wake a']);
   });
 
-  test('forgets who has asked for it once it runs, whoever has started it', async () => {
-    limit({ maxAwake: 1 });
+  /** A schedule has asked for `b`, which waits for room since `a` is in use. */
+  const askInVain = async () => {
     add(['a']);
     add(['b'], { availability: 'schedule' });
     await use('a');
@@ -166,6 +166,11 @@ describe('Room', () => {
       .hold('cron_start', { keeper: { kind: 'schedule' } })
       .release();
     expect(bench.controller('b').report.waitsIn).toBe('room');
+  };
+
+  test('forgets who has asked for it once it runs, whoever has started it', async () => {
+    limit({ maxAwake: 1 });
+    await askInVain();
     bench.backend.tell('docker/b', RUNNING);
     bench.backend.tell('docker/b', STOPPED);
     await expect(come('b').served).rejects.toThrow("clients don't wake it (availability: schedule)");
@@ -173,14 +178,7 @@ describe('Room', () => {
 
   test('forgets who has asked for it once a reload says that nobody may wake it', async () => {
     limit({ maxAwake: 1 });
-    add(['a']);
-    add(['b'], { availability: 'schedule' });
-    await use('a');
-    bench
-      .controller('b')
-      .hold('cron_start', { keeper: { kind: 'schedule' } })
-      .release();
-    expect(bench.controller('b').report.waitsIn).toBe('room');
+    await askInVain();
     bench.edit('b', { availability: 'manual' });
     expect(bench.controller('b').report.waitsIn).toBeUndefined();
     bench.edit('b', { availability: 'schedule' });

@@ -25,8 +25,8 @@ export interface WebBinding {
   takeLease(client: {
     readonly client: string;
     readonly address: string;
-    /** Knows what it has carried; absent where nobody does, which counts as use. */
-    readonly user?: LeaseUser;
+    /** Knows what it has carried; undefined where nobody does, which counts as use. */
+    readonly user: LeaseUser | undefined;
   }): WebLease;
   /** Whether the service is awake, and ready for clients. */
   isReady(): boolean;

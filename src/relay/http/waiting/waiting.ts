@@ -100,7 +100,7 @@ export class Waiting {
     if (this.#holds.size >= MAX_HOLDS) return undefined;
     const hold = new PageHold({
       clock: this.#clock,
-      lease: binding.takeLease({ client: peer.endpoint, address }),
+      lease: binding.takeLease({ client: peer.endpoint, address, user: undefined }),
       // Where an upstream is told of each client, it is told by the request that will come.
       onReady: ({ socket, ended }) =>
         binding.proxyProtocol === undefined ? pool.giveBack(pool.adopt(socket, { ended })) : socket.destroy(),
