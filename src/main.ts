@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { CommanderError } from 'commander';
 import { createProgram } from './cli/program.ts';
 import type { ProgramIo } from './system/program-io.ts';
-import { escapeLines, escapeText } from './model/escape-text.ts';
+import { escapeLines, escapeText } from './model/text/escape-text.ts';
 import { systemClock } from './system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from './system/exit-codes.ts';
 import { createLineOutput } from './system/log/line-output.ts';

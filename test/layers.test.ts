@@ -52,7 +52,7 @@ describe('layer rules', () => {
     ['status/a.ts', `import { type X } from '../table/x.ts';`],
     ['relay/a.ts', `socket.setTimeout(1);`],
     ['relay/a.ts', `const dueMs = clock.monotonicMs() + nowMs;`],
-    ['lifecycle/workload/lease-book.ts', `const atMs = this.#clock.nowMs();`],
+    ['lifecycle/workload/use/lease-book.ts', `const atMs = this.#clock.nowMs();`],
     ['model/a.ts', `export interface X { readonly process: string }\nexport const x = { process: 1 };`],
     ['system/clock.ts', `setTimeout(() => {}, Date.now());`],
   ])('%s is accepted when it holds: %s', (file, text) => {

@@ -10,8 +10,8 @@ import {
   LABEL_SUFFIXES,
 } from '../src/config/fields.ts';
 import { formatDuration } from '../src/config/values/duration.ts';
-import { formatWakePaths } from '../src/config/values/web.ts';
-import { formatStatuses } from '../src/model/format-statuses.ts';
+import { formatWakePaths } from '../src/config/values/web/web.ts';
+import { formatStatuses } from '../src/model/text/format-statuses.ts';
 import { fillPage, renderReference } from '../scripts/docs/reference.ts';
 import schema from '../schema/lazy-proxy.schema.json' with { type: 'json' };
 import { labelsOf } from './support/builders.ts';

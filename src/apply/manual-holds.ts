@@ -1,5 +1,5 @@
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import type { KeptHold } from '../model/kept.ts';
+import type { KeptHold } from '../model/running/kept.ts';
 import type { Service } from '../model/service.ts';
 import { workloadKey } from '../model/workload.ts';
 import type { Cancel, Clock } from '../system/clock.ts';

@@ -1,4 +1,4 @@
-import { backoffMs } from '../system/backoff.ts';
+import { backoffMs } from '../system/waiting/backoff.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { describeBindError } from '../system/net/bind-error.ts';

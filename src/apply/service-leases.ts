@@ -1,7 +1,7 @@
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import type { Lease } from '../lifecycle/workload/lease-book.ts';
+import type { Lease } from '../lifecycle/workload/use/lease-book.ts';
 import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
-import type { Waker } from '../model/workload-report.ts';
+import type { Waker } from '../model/running/workload-report.ts';
 
 interface Wish {
   /** Who asks, for the log and the record of the wake. */

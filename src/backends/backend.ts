@@ -1,5 +1,5 @@
 import type { LabelPrefixes } from '../model/label-names.ts';
-import type { Observation } from '../model/observation.ts';
+import type { Observation } from '../model/running/observation.ts';
 import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { isUnsafe } from '../model/escape-text.ts';
+import { isUnsafe } from '../model/text/escape-text.ts';
 import { EXIT_OK } from '../system/exit-codes.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 import { type BashWord, readBashWord, writeBashWord } from './completion/bash-words.ts';

@@ -1,10 +1,10 @@
-import { escapeJson } from '../model/escape-text.ts';
-import { describeCause } from '../model/wake.ts';
+import { escapeJson } from '../model/text/escape-text.ts';
+import { describeCause } from '../model/running/wake.ts';
 import { formatTimestamp, parseTimestamp } from '../system/clock.ts';
 import { EXIT_OK } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { PhasesAnswer, ServiceDetailAnswer, WakeAnswer } from '../status/api/answers.ts';
-import { countOf, describePhases, type Times } from './service-words.ts';
+import { countOf, describePhases, type Times } from './render/service-words.ts';
 import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
 import { timesOf } from './status.ts';
 

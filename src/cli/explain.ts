@@ -8,7 +8,7 @@ import type {
   EffectiveValue,
   ServiceDetailAnswer,
 } from '../status/api/answers.ts';
-import { renderExplanation } from './render-explanation.ts';
+import { renderExplanation } from './render/render-explanation.ts';
 import type { CommandParts } from './running-proxy.ts';
 import { printLines, screenOf, timesOf, warnOfToken } from './status.ts';
 

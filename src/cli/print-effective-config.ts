@@ -17,7 +17,7 @@ import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 import { buildTable } from '../table/build-table.ts';
-import { renderEffectiveConfig } from './render-effective-config.ts';
+import { renderEffectiveConfig } from './render/render-effective-config.ts';
 
 /** How long the engine may take to list its workloads, in ms. */
 const ENGINE_TIMEOUT_MS = 10_000;

@@ -1,13 +1,13 @@
-import { escapeJson, escapeText } from '../model/escape-text.ts';
+import { escapeJson, escapeText } from '../model/text/escape-text.ts';
 import type { Problem } from '../model/problem.ts';
 import { formatLocalTime, parseTimestamp } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { AboutAnswer, ReloadAnswer, ServiceAnswer } from '../status/api/answers.ts';
-import { renderServices, renderStatus, type Screen } from './render-status.ts';
+import { renderServices, renderStatus, type Screen } from './render/render-status.ts';
 import { type CommandIo, type CommandParts, explainUnfit } from './running-proxy.ts';
-import type { Times } from './service-words.ts';
-import { createPaint } from './table.ts';
+import type { Times } from './render/service-words.ts';
+import { createPaint } from './render/table.ts';
 
 /** How often `--watch` asks, ms. */
 const WATCH_MS = 1_000;

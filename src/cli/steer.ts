@@ -1,7 +1,7 @@
 import { EXIT_OK } from '../system/exit-codes.ts';
 import type { LeaseAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
-import { describeLease, describeNext, describeState, describeWhy } from './service-words.ts';
+import { describeLease, describeNext, describeState, describeWhy } from './render/service-words.ts';
 import { timesOf } from './status.ts';
 
 /** What is to be done to a service. */

@@ -6,7 +6,7 @@ import { createFileParser, type FileConfig, type ParseConfigFile } from '../conf
 import { resolveSettings } from '../config/resolve-settings.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
-import { escapeJson } from '../model/escape-text.ts';
+import { escapeJson } from '../model/text/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { countOf } from '../proxy/proxy-log.ts';

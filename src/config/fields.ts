@@ -1,8 +1,8 @@
-import { formatStatuses } from '../model/format-statuses.ts';
-import { formatMemory } from '../model/memory-size.ts';
+import { formatStatuses } from '../model/text/format-statuses.ts';
+import { formatMemory } from '../model/text/memory-size.ts';
 import type { Sourced } from '../model/origin.ts';
 import type { ListenerSpec, Protocol, Service, ServiceUrl } from '../model/service.ts';
-import { DEFAULT_REST } from '../model/sleep.ts';
+import { DEFAULT_REST } from '../model/running/sleep.ts';
 import type { TraefikHost } from '../model/web.ts';
 import { NO_WEB } from '../model/web.ts';
 import type { Workload, WorkloadKind } from '../model/workload.ts';
@@ -33,7 +33,7 @@ import {
   parseList,
   type Reading,
 } from './values/parsed.ts';
-import { HOSTS_EXPECTED, parseHosts, parseTraefikHosts } from './values/hosts.ts';
+import { HOSTS_EXPECTED, parseHosts, parseTraefikHosts } from './values/web/hosts.ts';
 import { formatPorts, hintAtPorts, parsePort, parseTargetPort, type ValueContext } from './values/ports.ts';
 import { hintAtCommand, parseCommand, parseDirectory, parseVariables } from './values/process.ts';
 import { formatCron, parseCron, parseTimezone } from './values/schedule.ts';
@@ -51,10 +51,10 @@ import {
   RATE_EXPECTED,
   STOP_SIGNAL_EXPECTED,
 } from './values/rest.ts';
-import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
+import { parseStatuses, STATUSES_EXPECTED } from './values/web/statuses.ts';
 import { choice, FLAG, parseChoice, parseCount, parseName, parseQualifiedName } from './values/text.ts';
-import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
-import { parseServiceWebhooks, WEBHOOKS } from './values/webhooks.ts';
+import { parseHealthcheckUrl, parseHttpUrl } from './values/web/url.ts';
+import { parseServiceWebhooks, WEBHOOKS } from './values/web/webhooks.ts';
 import {
   formatTls,
   formatUsers,
@@ -70,7 +70,7 @@ import {
   USERS_EXPECTED,
   WAITING_PAGE_EXPECTED,
   WAKE_PATHS_EXPECTED,
-} from './values/web.ts';
+} from './values/web/web.ts';
 
 /** How a field's value is written; `V` is its canonical form, `M` what a service keeps of it. */
 interface FieldKind<V, M = V> extends FormWords {

@@ -2,7 +2,7 @@
  * What of a field or setting is a secret, and what stands in its place where it is shown: the one place that knows. Which part of
  * a value is one says the `secret` of its row in FIELDS or SETTINGS. Pure.
  */
-import { showUrl } from '../model/show-url.ts';
+import { showUrl } from '../model/text/show-url.ts';
 import type { Path } from './yaml/path.ts';
 
 /** Stands for a secret in what is shown; no value. */

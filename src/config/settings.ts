@@ -1,6 +1,6 @@
 import { DEFAULT_LABEL_PREFIXES, type LabelPrefixes } from '../model/label-names.ts';
 import type { Sourced } from '../model/origin.ts';
-import { formatMemory } from '../model/memory-size.ts';
+import { formatMemory } from '../model/text/memory-size.ts';
 import { DEFAULT_FRONT_POLICY } from '../model/web.ts';
 import {
   type GroupLimits,
@@ -32,7 +32,7 @@ import {
   showValue,
   WRONG_FORM,
 } from './values/parsed.ts';
-import { parseDomains } from './values/hosts.ts';
+import { parseDomains } from './values/web/hosts.ts';
 import {
   formatFrontListen,
   formatStatusListen,
@@ -41,9 +41,9 @@ import {
   parseStatusListen,
 } from './values/ports.ts';
 import { choice, FLAG, parseChoice, parseCount, parseName } from './values/text.ts';
-import { parseHostName, parseUrlHost } from './values/url.ts';
-import { parseProxyWebhooks, WEBHOOKS } from './values/webhooks.ts';
-import { hintAtCertificates, parseCertificates } from './values/web.ts';
+import { parseHostName, parseUrlHost } from './values/web/url.ts';
+import { parseProxyWebhooks, WEBHOOKS } from './values/web/webhooks.ts';
+import { hintAtCertificates, parseCertificates } from './values/web/web.ts';
 
 /** What `Settings` has a mapping for. */
 export const SETTING_GROUPS = ['access', 'limits', 'http', 'traefik', 'docker', 'kubernetes'] as const;

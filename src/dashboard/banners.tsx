@@ -1,11 +1,11 @@
 /** What is wrong, on top: the proxy is not heard, the file is refused, problems. */
 import type { FindingAnswer } from '../status/api/answers.ts';
 import { formatClockTime, parseTime } from './clock.ts';
-import { token } from './client.ts';
+import { token } from './data/client.ts';
 import { formatCount } from './format.ts';
-import type { Shown } from './live-data.ts';
+import type { Shown } from './data/live-data.ts';
 import { Foreign, Scrolled } from './parts.tsx';
-import type { Steerer } from './steering.ts';
+import type { Steerer } from './data/steering.ts';
 
 /** So many are listed; a broken label in each of a thousand containers must not fill the page. */
 const MAX_LISTED = 50;

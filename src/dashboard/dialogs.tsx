@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { showText } from './format.ts';
 import { Foreign } from './parts.tsx';
-import type { Question, Steerer, Steering } from './steering.ts';
+import type { Question, Steerer, Steering } from './data/steering.ts';
 
 const TIMES = [
   ['1h', '1 hour'],

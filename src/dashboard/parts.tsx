@@ -1,9 +1,17 @@
 /** Small things that are drawn in several places. */
 import type { ComponentChildren } from 'preact';
 import type { ListenerAnswer, ServiceAnswer } from '../status/api/answers.ts';
-import { formatListener, linkOf, lookOf, type Look, nameUrl, type Next, wordOf } from './describe-service.ts';
+import {
+  formatListener,
+  linkOf,
+  lookOf,
+  type Look,
+  nameUrl,
+  type Next,
+  wordOf,
+} from './service/describe-service.ts';
 import { formatCountdown, showText } from './format.ts';
-import { useNow } from './hooks.ts';
+import { useNow } from './data/hooks.ts';
 
 /** A text of somebody else's: isolated, so that it can't turn what stands around it. */
 export function Foreign({ text }: { readonly text: string }) {

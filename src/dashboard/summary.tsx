@@ -1,9 +1,9 @@
 /** Figures on top; those that count services filter the list. */
-import type { Life } from '../model/workload-report.ts';
+import type { Life } from '../model/running/workload-report.ts';
 import type { ServiceAnswer } from '../status/api/answers.ts';
-import { lookOf, type Look, nameLook, oncePerWorkload } from './describe-service.ts';
+import { lookOf, type Look, nameLook, oncePerWorkload } from './service/describe-service.ts';
 import { formatBytes, formatDuration } from './format.ts';
-import type { Memory } from './live-data.ts';
+import type { Memory } from './data/live-data.ts';
 import { Shape } from './parts.tsx';
 import type { View } from './view.ts';
 

@@ -1,6 +1,6 @@
 /** How the list is shown: what is filtered, the order, groups. Kept in the tab. */
 import { useMemo, useState } from 'preact/hooks';
-import type { Look, SortKey } from './describe-service.ts';
+import type { Look, SortKey } from './service/describe-service.ts';
 
 export interface ViewState {
   readonly filter: string;

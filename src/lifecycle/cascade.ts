@@ -1,12 +1,12 @@
 import { mayPutToSleep } from '../model/availability.ts';
-import { nameRun } from '../model/observation.ts';
-import { DEFAULT_REST } from '../model/sleep.ts';
+import { nameRun } from '../model/running/observation.ts';
+import { DEFAULT_REST } from '../model/running/sleep.ts';
 import type { DependencyCondition, Service } from '../model/service.ts';
 import { NO_WEB } from '../model/web.ts';
 import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
 import type { Chains } from './room.ts';
 import { HeldDependency, isMet, MET } from './dependency.ts';
-import type { Lease } from './workload/lease-book.ts';
+import type { Lease } from './workload/use/lease-book.ts';
 import { awaitsNeeds, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
 import type { Needs, NeedsStanding, WorkloadController } from './workload/workload-controller.ts';
 import type { LifecycleService } from './workload/workload-policy.ts';

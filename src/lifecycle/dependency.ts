@@ -1,6 +1,6 @@
 import type { DependencyCondition } from '../model/service.ts';
 import { withObstacle } from './refusal.ts';
-import type { Lease } from './workload/lease-book.ts';
+import type { Lease } from './workload/use/lease-book.ts';
 import { isGate, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
 import type { NeedsStanding, WorkloadController } from './workload/workload-controller.ts';
 

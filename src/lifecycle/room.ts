@@ -1,6 +1,6 @@
-import { describeUnknownMemory, formatMemory } from '../model/memory-size.ts';
+import { describeUnknownMemory, formatMemory } from '../model/text/memory-size.ts';
 import type { RoomLimits } from '../model/settings.ts';
-import type { RoomFigures } from '../model/workload-report.ts';
+import type { RoomFigures } from '../model/running/workload-report.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { WorkloadController } from './workload/workload-controller.ts';

@@ -1,4 +1,4 @@
-import type { WakePhase } from '../model/wake.ts';
+import type { WakePhase } from '../model/running/wake.ts';
 import { Histogram, WAIT_SECONDS } from '../system/histogram.ts';
 
 /** How the wait of a client for a workload has ended. */

@@ -9,7 +9,7 @@
  * | manual       | no                 | no              | yes                | no                                  | no                     | yes     |
  */
 import type { AwakeWindow } from './awake-window.ts';
-import type { SleepKind } from './sleep.ts';
+import type { SleepKind } from './running/sleep.ts';
 
 /** `on_demand`: clients, too; `schedule`: its cron expressions and windows; `manual`: somebody else. */
 export type Availability = 'on_demand' | 'schedule' | 'manual';

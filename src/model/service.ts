@@ -1,5 +1,5 @@
 import type { Availability } from './availability.ts';
-import type { RestPolicy } from './sleep.ts';
+import type { RestPolicy } from './running/sleep.ts';
 import type { AwakeWindow } from './awake-window.ts';
 import type { ServiceTls, WebPolicy } from './web.ts';
 import type { Webhook } from './webhook.ts';

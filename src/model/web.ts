@@ -1,4 +1,4 @@
-import type { Observation } from './observation.ts';
+import type { Observation } from './running/observation.ts';
 import type { TargetPort } from './service.ts';
 
 /** The page that a browser sees while a service starts: the proxy's own, none, or a file of the user's (an absolute path). */

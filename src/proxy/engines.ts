@@ -7,7 +7,7 @@ import { SwarmBackend } from '../backends/swarm/swarm-backend.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
 import { type ComposeOrder, readComposeOrder } from '../config/rules/compose-order.ts';
 import type { LabelPrefixes } from '../model/label-names.ts';
-import type { Observation } from '../model/observation.ts';
+import type { Observation } from '../model/running/observation.ts';
 import type { Problem } from '../model/problem.ts';
 import { isSameData } from '../model/same-data.ts';
 import type { Settings } from '../model/settings.ts';
@@ -16,7 +16,7 @@ import { type WorkloadKind, type WorkloadRef, workloadRefKey } from '../model/wo
 import type { CallCounts } from '../system/call-counts.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
-import { repeat } from '../system/repeat.ts';
+import { repeat } from '../system/waiting/repeat.ts';
 import { logReachable } from './proxy-log.ts';
 
 /** Receives what the engines report. */

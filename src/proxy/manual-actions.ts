@@ -1,7 +1,7 @@
 import { MAX_HOLD_MS } from '../apply/manual-holds.ts';
 import { parseDuration } from '../config/values/duration.ts';
 import type { ServiceTable } from '../model/table.ts';
-import type { WorkloadReport } from '../model/workload-report.ts';
+import type { WorkloadReport } from '../model/running/workload-report.ts';
 import type { Actions, ApiContent, Outcome } from '../status/api/content.ts';
 import type { Runtime } from './runtime.ts';
 

@@ -1,5 +1,5 @@
 import type { Backend } from '../backends/backend.ts';
-import type { Observation } from '../model/observation.ts';
+import type { Observation } from '../model/running/observation.ts';
 import type { Workload } from '../model/workload.ts';
 import { workloadKey } from '../model/workload.ts';
 import type { MemoryView } from '../status/api/content.ts';

@@ -1,6 +1,6 @@
 import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
 import { nextStartOf } from '../model/availability.ts';
-import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
+import { findPortProblem, MISSING, type Observation } from '../model/running/observation.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
 import type { ListenerView } from '../status/status-rows.ts';

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { WakeFailedTeller } from '../lifecycle/workload/chronicle.ts';
+import type { WakeFailedTeller } from '../lifecycle/workload/record/chronicle.ts';
 import type { OnAct } from '../lifecycle/workload/workload-controller.ts';
 import type { Problem } from '../model/problem.ts';
 import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { ORIGINAL_EVENTS, type Webhook, wantsClients } from '../model/webhook.ts';
 import { workloadName } from '../model/workload.ts';
-import { durationOf } from '../model/wake.ts';
+import { durationOf } from '../model/running/wake.ts';
 import type { TrackClient } from '../relay/listener.ts';
 import {
   createConnectionEnd,

@@ -1,7 +1,7 @@
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { describeMissing } from '../lifecycle/run/obstacle.ts';
 import { type FieldName, labelSuffix } from '../config/fields.ts';
-import { describePublished, type Observation } from '../model/observation.ts';
+import { describePublished, type Observation } from '../model/running/observation.ts';
 import { type Origin, originOfItem } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { ListenerSpec, Service, ServiceUrl } from '../model/service.ts';

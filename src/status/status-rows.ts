@@ -1,6 +1,6 @@
-import type { Observation } from '../model/observation.ts';
+import type { Observation } from '../model/running/observation.ts';
 import type { ListenerSpec, Service, TargetPort } from '../model/service.ts';
-import type { Wake } from '../model/wake.ts';
+import type { Wake } from '../model/running/wake.ts';
 import { workloadName } from '../model/workload.ts';
 import { formatTimestamp } from '../system/clock.ts';
 import { shortenId } from './webhook-event.ts';

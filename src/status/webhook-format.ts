@@ -6,7 +6,7 @@
  */
 import { createHmac } from 'node:crypto';
 import { formatListenAddress } from '../model/service.ts';
-import { describeCause } from '../model/wake.ts';
+import { describeCause } from '../model/running/wake.ts';
 import type { Webhook } from '../model/webhook.ts';
 import type { WebhookEvent } from './webhook-event.ts';
 

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { ServiceUrl } from '../model/service.ts';
 import { isClientEvent, type Webhook, type WebhookEventName } from '../model/webhook.ts';
-import { backoffMs } from '../system/backoff.ts';
+import { backoffMs } from '../system/waiting/backoff.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import {
   type CheckTarget,

@@ -1,4 +1,4 @@
-import type { Happening } from '../model/happening.ts';
+import type { Happening } from '../model/running/happening.ts';
 
 /** Passes on what happens to whoever listens at that moment; where nobody does, nothing has to be made. */
 export class Happenings {

@@ -9,7 +9,7 @@ import {
 import { isWorkloadField, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
 import type { ListenerSpec, Service, ServiceUrl, TargetPort } from '../model/service.ts';
-import { DEFAULT_REST, type RestPolicy } from '../model/sleep.ts';
+import { DEFAULT_REST, type RestPolicy } from '../model/running/sleep.ts';
 import type { TableEntry } from '../model/table.ts';
 import { asksForLogin, NO_WEB, type WebPolicy } from '../model/web.ts';
 import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';

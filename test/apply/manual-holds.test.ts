@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ManualHolds } from '../../src/apply/manual-holds.ts';
-import type { KeptHold } from '../../src/model/kept.ts';
+import type { KeptHold } from '../../src/model/running/kept.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { aBareService, Bench } from '../lifecycle/bench.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';

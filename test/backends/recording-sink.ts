@@ -1,5 +1,5 @@
 import type { BackendSink, LabelledWorkload } from '../../src/backends/backend.ts';
-import type { Observation } from '../../src/model/observation.ts';
+import type { Observation } from '../../src/model/running/observation.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
 
 /** A sink that remembers what it was told, and lets a test wait for what is to come. */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { describeChange } from '../../src/apply/describe-plan.ts';
-import { renderEffectiveConfig } from '../../src/cli/render-effective-config.ts';
+import { renderEffectiveConfig } from '../../src/cli/render/render-effective-config.ts';
 import {
   changesValues,
   hideLike,

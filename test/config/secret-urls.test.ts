@@ -3,7 +3,7 @@ import { createFileParser } from '../../src/config/file.ts';
 import { parseLabels } from '../../src/config/labels.ts';
 import { createCaretRenderer } from '../../src/config/yaml/render-caret.ts';
 import { formatProblem } from '../../src/model/problem.ts';
-import { showUrl, showUrls } from '../../src/model/show-url.ts';
+import { showUrl, showUrls } from '../../src/model/text/show-url.ts';
 import { PREFIX } from '../support/builders.ts';
 
 /** URLs as they are mistyped, and what may be shown of each; `T0KEN` stands for what is secret. */

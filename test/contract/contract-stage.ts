@@ -1,6 +1,6 @@
 import { expect, onTestFinished } from 'vitest';
 import type { Backend } from '../../src/backends/backend.ts';
-import { type Endpoint, type Observation, portKey } from '../../src/model/observation.ts';
+import { type Endpoint, type Observation, portKey } from '../../src/model/running/observation.ts';
 import { type Workload, workloadKey } from '../../src/model/workload.ts';
 import { get } from '../engine/support/http.ts';
 import { waitUntil } from '../engine/support/wait-until.ts';

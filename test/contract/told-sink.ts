@@ -1,5 +1,5 @@
 import type { Backend, BackendSink, LabelledWorkload, SharedView } from '../../src/backends/backend.ts';
-import type { Observation } from '../../src/model/observation.ts';
+import type { Observation } from '../../src/model/running/observation.ts';
 import { type Workload, type WorkloadRef, workloadKey, workloadRefKey } from '../../src/model/workload.ts';
 
 const UNTIL_TIMEOUT_MS = 30_000;

@@ -2,7 +2,7 @@ import type { UpstreamConnection } from '../../src/lifecycle/clients/pass-gate.t
 import { Lifecycle, type WorkloadMemory } from '../../src/lifecycle/lifecycle.ts';
 import type { OwnPlaces } from '../../src/lifecycle/run/workload-run.ts';
 import type { WorkloadController } from '../../src/lifecycle/workload/workload-controller.ts';
-import type { Observation } from '../../src/model/observation.ts';
+import type { Observation } from '../../src/model/running/observation.ts';
 import type { Service, TargetPort } from '../../src/model/service.ts';
 import { type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
 import type { LogFields, Logger } from '../../src/system/log/logger.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Observation } from '../../src/model/observation.ts';
+import type { Observation } from '../../src/model/running/observation.ts';
 import type { Dependency, Service } from '../../src/model/service.ts';
 import { FAILED_RUN, MISSING, RUNNING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';

@@ -1,6 +1,6 @@
 /** Clients that come and go must leave nothing behind, whatever the workload they waited for is doing. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Observation } from '../../src/model/observation.ts';
+import type { Observation } from '../../src/model/running/observation.ts';
 import { aService } from '../support/builders.ts';
 import { collectGarbage } from '../support/collect-garbage.ts';
 import { MISSING, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Observation } from '../../src/model/observation.ts';
+import type { Observation } from '../../src/model/running/observation.ts';
 import { aListener } from '../support/builders.ts';
 import { MISSING, RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';

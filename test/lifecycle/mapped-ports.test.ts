@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Endpoint, Observation } from '../../src/model/observation.ts';
+import type { Endpoint, Observation } from '../../src/model/running/observation.ts';
 import { aService } from '../support/builders.ts';
 import { RUNNING, STOPPED, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';

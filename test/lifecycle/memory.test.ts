@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { KeptWorkload } from '../../src/model/kept.ts';
-import { usualWakeMs, type Wake } from '../../src/model/wake.ts';
+import type { KeptWorkload } from '../../src/model/running/kept.ts';
+import { usualWakeMs, type Wake } from '../../src/model/running/wake.ts';
 import { RUNNING, STOPPED, UNKNOWN } from '../support/fake-backend.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { aBareService, Bench } from './bench.ts';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Observation } from '../../src/model/observation.ts';
+import type { Observation } from '../../src/model/running/observation.ts';
 import type { Service } from '../../src/model/service.ts';
 import type { RoomLimits } from '../../src/model/settings.ts';
-import { DEFAULT_REST } from '../../src/model/sleep.ts';
+import { DEFAULT_REST } from '../../src/model/running/sleep.ts';
 import { MISSING, PAUSED, RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';

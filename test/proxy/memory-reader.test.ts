@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type EngineState, UNKNOWN } from '../../src/model/observation.ts';
+import { type EngineState, UNKNOWN } from '../../src/model/running/observation.ts';
 import { type Workload, workloadKey } from '../../src/model/workload.ts';
 import { type MemoryHolder, MemoryReader } from '../../src/proxy/memory-reader.ts';
 import type { MemoryView } from '../../src/status/api/content.ts';

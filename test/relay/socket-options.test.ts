@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { WarmUser } from '../../src/model/warm-path.ts';
+import type { WarmUser } from '../../src/model/running/warm-path.ts';
 import { compileAccessList } from '../../src/relay/access/access-list.ts';
 import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
 import { TcpListener } from '../../src/relay/tcp/tcp-listener.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { describe, type TestContext, test } from 'vitest';
-import type { WarmUser } from '../../src/model/warm-path.ts';
+import type { WarmUser } from '../../src/model/running/warm-path.ts';
 import { compileAccessList } from '../../src/relay/access/access-list.ts';
 import { TcpListener } from '../../src/relay/tcp/tcp-listener.ts';
 import type { RelayKind } from '../../src/relay/tcp/tcp-relay.ts';

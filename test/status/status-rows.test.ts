@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Wake } from '../../src/model/wake.ts';
+import type { Wake } from '../../src/model/running/wake.ts';
 import { buildStatusRows, type ListenerView } from '../../src/status/status-rows.ts';
 import { aListener, aService } from '../support/builders.ts';
 import { MISSING, PAUSED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';

@@ -4,7 +4,7 @@ import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem, hasErrors } from '../../src/model/problem.ts';
 import type { WebhookTarget } from '../../src/status/webhook-sender.ts';
 import type { ListenerSpec, Service, ServiceUrl } from '../../src/model/service.ts';
-import { DEFAULT_REST } from '../../src/model/sleep.ts';
+import { DEFAULT_REST } from '../../src/model/running/sleep.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../../src/model/table.ts';
 import { NO_WEB } from '../../src/model/web.ts';
 import { ORIGINAL_EVENTS } from '../../src/model/webhook.ts';

@@ -5,7 +5,7 @@ import {
   type OutputRequest,
   WakeError,
 } from '../../src/backends/backend.ts';
-import { MISSING, type Observation, UNKNOWN } from '../../src/model/observation.ts';
+import { MISSING, type Observation, UNKNOWN } from '../../src/model/running/observation.ts';
 import { type Workload, type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
 import type { Cancel, Clock } from '../../src/system/clock.ts';
 

@@ -87,7 +87,7 @@ const PURE = [
   'relay/http/waiting/waiting-page.ts',
   'status/api/providers',
 ];
-const ALSO_PURE = ['proxy/keeping/kept-file.ts', 'relay/udp/flow-table.ts', 'system/backoff.ts'];
+const ALSO_PURE = ['proxy/keeping/kept-file.ts', 'relay/udp/flow-table.ts', 'system/waiting/backoff.ts'];
 /** `node:` modules without input or output. */
 const PURE_MODULES = new Set(['node:path', 'node:url', 'node:util']);
 const IMPURE_NAMES = new Set(['process', 'console', 'fetch', 'performance']);
@@ -115,13 +115,13 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['cli/status.ts', 'commands show how long ago a timestamp was'],
   ['proxy/lazy-proxy.ts', 'the status shows how long ago a timestamp was'],
   ['proxy/webhook-events.ts', 'an event has a timestamp'],
-  ['lifecycle/workload/lease-book.ts', 'the status shows when a service was last active'],
-  ['lifecycle/workload/state-history.ts', 'the API shows when a workload came into its state'],
+  ['lifecycle/workload/use/lease-book.ts', 'the status shows when a service was last active'],
+  ['lifecycle/workload/record/state-history.ts', 'the API shows when a workload came into its state'],
   ['lifecycle/workload/workload-controller.ts', 'the API shows when a workload will sleep'],
   ['relay/tcp/tcp-listener.ts', 'the API shows since when a client is there'],
   ['relay/http/exchange.ts', 'the API shows since when a client is there'],
   ['relay/udp/udp-listener.ts', 'the API shows since when a client is there'],
-  ['lifecycle/workload/wake-record.ts', 'the status shows when the last wake was'],
+  ['lifecycle/workload/record/wake-record.ts', 'the status shows when the last wake was'],
   ['relay/splice/thread/route-table.ts', 'the status shows when a service was last active'],
 ]);
 

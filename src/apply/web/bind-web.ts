@@ -1,9 +1,9 @@
 import type { Lifecycle } from '../../lifecycle/lifecycle.ts';
-import { UNKNOWN } from '../../model/observation.ts';
+import { UNKNOWN } from '../../model/running/observation.ts';
 import type { Service, TargetPort } from '../../model/service.ts';
-import { durationOf, usualWakeMs } from '../../model/wake.ts';
+import { durationOf, usualWakeMs } from '../../model/running/wake.ts';
 import { webPortOf } from '../../model/web.ts';
-import type { WorkloadReport } from '../../model/workload-report.ts';
+import type { WorkloadReport } from '../../model/running/workload-report.ts';
 import { compileAccessList, compileWakeList } from '../../relay/access/access-list.ts';
 import type { WakeView, WebBinding } from '../../relay/http/web-binding.ts';
 import type { TrackClient } from '../../relay/listener.ts';

@@ -2,11 +2,11 @@
  * Starts, unpauses, pauses and stops containers. What counts is the container's state afterwards, whatever the engine has answered:
  * answers differ between engines and may get lost, and somebody else may have done the same.
  */
-import { nameRun, type Observation } from '../../model/observation.ts';
-import { abortable } from '../../system/abortable.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { nameRun, type Observation } from '../../model/running/observation.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
-import { linkSignals } from '../../system/link-signals.ts';
+import { linkSignals } from '../../system/waiting/link-signals.ts';
 import { CannotPause, WakeError } from '../backend.ts';
 import { DEFAULT_GRACE_MS } from '../engine/call-deadlines.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';

@@ -1,4 +1,4 @@
-import type { StoppedBy } from '../../model/observation.ts';
+import type { StoppedBy } from '../../model/running/observation.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { EventFilter } from '../engine/engine-client.ts';
 import type { ListedContainer } from '../engine/engine-shapes.ts';

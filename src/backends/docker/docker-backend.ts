@@ -4,7 +4,7 @@
  * an event, a reconnect or a call of the port; by a timer only for the outcome of a health check, where the engine sends no
  * event for that. It never takes a missing answer for an answer.
  */
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import { type DockerWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';

@@ -1,4 +1,4 @@
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import { LookPoller } from '../engine/look-poller.ts';
 

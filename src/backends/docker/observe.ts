@@ -1,4 +1,9 @@
-import { type CheckTimes, type Observation, portKey, type StoppedBy } from '../../model/observation.ts';
+import {
+  type CheckTimes,
+  type Observation,
+  portKey,
+  type StoppedBy,
+} from '../../model/running/observation.ts';
 import { DEFAULT_GRACE_MS, ownGraceMs } from '../engine/call-deadlines.ts';
 import { readProject } from '../engine/read-project.ts';
 import type {

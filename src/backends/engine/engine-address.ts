@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { showUrls } from '../../model/show-url.ts';
+import { showUrls } from '../../model/text/show-url.ts';
 
 /** Where the engine listens, as a value. */
 export type EngineAddress =

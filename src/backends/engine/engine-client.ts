@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { abortable } from '../../system/abortable.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
 import { CallCounts } from '../../system/call-counts.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
-import { Deadline, type DeadlineOptions, withDeadline } from '../../system/deadline.ts';
+import { Deadline, type DeadlineOptions, withDeadline } from '../../system/waiting/deadline.ts';
 import { describeError } from '../../system/message-of.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';

@@ -4,10 +4,10 @@
  * that breaks is renewed until the last backend has closed.
  */
 import { setMaxListeners } from 'node:events';
-import { abortable } from '../../system/abortable.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
-import { withDeadline } from '../../system/deadline.ts';
+import { withDeadline } from '../../system/waiting/deadline.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
 import { type Environment, parseEngineAddress } from './engine-address.ts';

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
-import type { Observation } from '../../model/observation.ts';
-import { abortable } from '../../system/abortable.ts';
-import { backoffMs } from '../../system/backoff.ts';
-import { linkSignals } from '../../system/link-signals.ts';
+import type { Observation } from '../../model/running/observation.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
+import { linkSignals } from '../../system/waiting/link-signals.ts';
 import { describeError } from '../../system/message-of.ts';
 import type { EventFilter } from './engine-client.ts';
 import { type ConnectionFollower, type EngineConnection, RECONNECT } from './engine-connection.ts';

@@ -8,7 +8,7 @@ import {
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { join } from 'node:path';
 import Docker from 'dockerode';
-import { abortable } from '../../system/abortable.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
 import { describeError } from '../../system/message-of.ts';
 import { awaitAnswer } from '../../system/net/await-answer.ts';
 import type { EngineAddress, EngineTls } from './engine-address.ts';

@@ -1,4 +1,4 @@
-import { backoffMs } from '../../system/backoff.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 
 const FIRST_MS = 100;

@@ -1,8 +1,8 @@
-import { type Observation, UNKNOWN } from '../../model/observation.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { type Observation, UNKNOWN } from '../../model/running/observation.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
-import { withDeadline } from '../../system/deadline.ts';
-import { linkSignals } from '../../system/link-signals.ts';
+import { withDeadline } from '../../system/waiting/deadline.ts';
+import { linkSignals } from '../../system/waiting/link-signals.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
 import { EngineUnreachable, silence } from './errors.ts';

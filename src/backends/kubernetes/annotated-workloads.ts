@@ -2,7 +2,7 @@
 import { findOptIns, optInLabels, withoutReplicas } from '../../model/label-names.ts';
 import { type KubernetesResource, workloadRefKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
-import { Deadline } from '../../system/deadline.ts';
+import { Deadline } from '../../system/waiting/deadline.ts';
 import type { LabelledWorkload, LabelOptions } from '../backend.ts';
 import { sortLabels } from '../label-feed.ts';
 import { collectionPath } from './api/api-paths.ts';

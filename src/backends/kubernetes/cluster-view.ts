@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { LabelPrefixes } from '../../model/label-names.ts';
-import { MISSING, type Observation, UNKNOWN } from '../../model/observation.ts';
+import { MISSING, type Observation, UNKNOWN } from '../../model/running/observation.ts';
 import {
   describeWorkloadRef,
   type KubernetesWorkload,

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { LabelPrefixes } from '../../model/label-names.ts';
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import {
   describeWorkloadRef,
   type KubernetesWorkload,

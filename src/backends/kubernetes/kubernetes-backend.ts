@@ -4,11 +4,11 @@
  * the workload's use is published; silence of the API server is never taken for an answer.
  */
 import { setMaxListeners } from 'node:events';
-import { type Observation, UNKNOWN } from '../../model/observation.ts';
+import { type Observation, UNKNOWN } from '../../model/running/observation.ts';
 import { type KubernetesWorkload, type Workload, workloadKey } from '../../model/workload.ts';
-import { abortable } from '../../system/abortable.ts';
-import { backoffMs } from '../../system/backoff.ts';
-import { linkSignals } from '../../system/link-signals.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
+import { linkSignals } from '../../system/waiting/link-signals.ts';
 import { describeError } from '../../system/message-of.ts';
 import type { Backend, BackendSink, LabelOptions } from '../backend.ts';
 import { LabelFeed } from '../label-feed.ts';

@@ -9,7 +9,7 @@
  *   1 and more        none is ready                                        starting
  *   1 and more        one is ready                                         running
  */
-import { type EngineState, MISSING, type Observation } from '../../model/observation.ts';
+import { type EngineState, MISSING, type Observation } from '../../model/running/observation.ts';
 import { describeWorkloadRef, type KubernetesWorkload, toWorkloadRef } from '../../model/workload.ts';
 import {
   hasPort,

@@ -1,6 +1,6 @@
 import { type LabelPrefixes, recallReplicas, rememberReplicas } from '../../model/label-names.ts';
 import { describeWorkloadRef } from '../../model/workload.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';

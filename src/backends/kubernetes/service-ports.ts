@@ -2,7 +2,7 @@
  * Where the ports of a Service answer. Input: the Service and its EndpointSlices. Output: the ready addresses, and for
  * each port, by number and by name, its endpoints. Pure.
  */
-import { type Endpoint, portKey } from '../../model/observation.ts';
+import { type Endpoint, portKey } from '../../model/running/observation.ts';
 import type { Protocol } from '../../model/service.ts';
 import type { ServiceRecord, SlicePort, SliceRecord } from './service-record.ts';
 

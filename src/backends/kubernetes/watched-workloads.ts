@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Observation, UNKNOWN } from '../../model/observation.ts';
+import { type Observation, UNKNOWN } from '../../model/running/observation.ts';
 import { type KubernetesWorkload, workloadKey } from '../../model/workload.ts';
 import { namespacedName } from './api/api-paths.ts';
 

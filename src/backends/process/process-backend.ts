@@ -2,7 +2,7 @@
  * Local processes behind the backend port. Input: calls of the port, exits of children. Output: what the sink is told.
  * Guarantees: at most one run of a workload at a time; no process of a run outlives it; none outlives `close()`.
  */
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import { type ProcessWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';

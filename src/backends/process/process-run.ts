@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { StoppedBy } from '../../model/observation.ts';
+import type { StoppedBy } from '../../model/running/observation.ts';
 import type { ProcessWorkload } from '../../model/workload.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
 import { LineSplitter } from '../output-lines.ts';

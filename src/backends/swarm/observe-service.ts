@@ -1,4 +1,4 @@
-import { type Endpoint, type Observation, portKey } from '../../model/observation.ts';
+import { type Endpoint, type Observation, portKey } from '../../model/running/observation.ts';
 import { readProject } from '../engine/read-project.ts';
 import { readMode } from './replicas.ts';
 import { describeTasks, readPhase, type ServicePhase } from './service-tasks.ts';

@@ -1,6 +1,6 @@
 import type { LabelPrefixes } from '../../model/label-names.ts';
 import type { SwarmWorkload } from '../../model/workload.ts';
-import { abortable } from '../../system/abortable.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
 import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';
 import type { EngineLink } from '../engine/engine-link.ts';

@@ -1,4 +1,4 @@
-import { MISSING, type Observation, UNKNOWN } from '../../model/observation.ts';
+import { MISSING, type Observation, UNKNOWN } from '../../model/running/observation.ts';
 import type { WorkloadRef } from '../../model/workload.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';
 import { EngineRefusal } from '../engine/errors.ts';

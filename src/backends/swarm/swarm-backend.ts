@@ -5,7 +5,7 @@
  * manages no swarm, every service is missing, and nothing more is asked until it does.
  */
 import type { LabelPrefixes } from '../../model/label-names.ts';
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import { type SwarmWorkload, type Workload, workloadKey, type WorkloadRef } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';

@@ -7,7 +7,7 @@ import type { ContainerSurvey, SurveyedContainer } from '../../backends/docker/s
 import { parseBindAddress } from '../../config/values/address.ts';
 import { formatDuration } from '../../config/values/duration.ts';
 import { formatPorts } from '../../config/values/ports.ts';
-import { escapeText } from '../../model/escape-text.ts';
+import { escapeText } from '../../model/text/escape-text.ts';
 import { hasErrors, type Problem } from '../../model/problem.ts';
 import type { Dependency, ListenerSpec, Protocol } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';

@@ -1,7 +1,7 @@
 import { describeOrigin, type Sourced } from '../../model/origin.ts';
 import type { ListenerSpec, Protocol } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
-import { showUrl } from '../../model/show-url.ts';
+import { showUrl } from '../../model/text/show-url.ts';
 import type { Draft } from '../fields.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import type { Path } from '../yaml/path.ts';

@@ -1,4 +1,4 @@
-import { showUrls } from '../../model/show-url.ts';
+import { showUrls } from '../../model/text/show-url.ts';
 import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
 import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
 import { findOurName } from '../values/other-names.ts';

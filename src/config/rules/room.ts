@@ -1,5 +1,5 @@
 /** What can never be awake, since it takes more room than there is. Pure. */
-import { formatMemory } from '../../model/memory-size.ts';
+import { formatMemory } from '../../model/text/memory-size.ts';
 import type { RoomLimits } from '../../model/settings.ts';
 
 /** What a service, or a workload that no service has, takes of the room. */

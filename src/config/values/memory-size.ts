@@ -1,4 +1,4 @@
-import { formatMemory } from '../../model/memory-size.ts';
+import { formatMemory } from '../../model/text/memory-size.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 /** As `formatMemory()` writes it, and Compose. */

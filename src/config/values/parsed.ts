@@ -1,5 +1,5 @@
 import type { ProblemCode } from '../../model/problem.ts';
-import { showUrls } from '../../model/show-url.ts';
+import { showUrls } from '../../model/text/show-url.ts';
 import type { SecretMark } from '../secrets.ts';
 import type { Path } from '../yaml/path.ts';
 

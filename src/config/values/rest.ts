@@ -1,6 +1,6 @@
 /** How a service is put to sleep. */
 import { DURATION_EXPECTED, formatDuration, parseDuration } from './duration.ts';
-import type { BusyCheck, TrafficRate } from '../../model/sleep.ts';
+import type { BusyCheck, TrafficRate } from '../../model/running/sleep.ts';
 import {
   accept,
   isMapping,
@@ -13,7 +13,7 @@ import {
   WRONG_FORM,
 } from './parsed.ts';
 import { parseCommand } from './process.ts';
-import { parseHealthcheckUrl } from './url.ts';
+import { parseHealthcheckUrl } from './web/url.ts';
 
 export const PAUSE_AFTER_EXPECTED = `${DURATION_EXPECTED}, or never`;
 export const STOP_SIGNAL_EXPECTED = 'a signal such as SIGINT, or "" for none';

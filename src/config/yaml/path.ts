@@ -1,4 +1,4 @@
-import { showUrls } from '../../model/show-url.ts';
+import { showUrls } from '../../model/text/show-url.ts';
 
 /** Steps from the root of the file to a value: keys of mappings and indexes of lists. */
 export type Path = readonly (string | number)[];

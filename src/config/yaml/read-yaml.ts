@@ -1,7 +1,7 @@
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { FileOrigin, Origin } from '../../model/origin.ts';
 import type { Problem, ProblemCode } from '../../model/problem.ts';
-import { showUrls } from '../../model/show-url.ts';
+import { showUrls } from '../../model/text/show-url.ts';
 import { showValue } from '../values/parsed.ts';
 import type { Path } from './path.ts';
 import { createSecretLines } from './secret-lines.ts';

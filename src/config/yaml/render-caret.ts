@@ -1,6 +1,6 @@
-import { escapeText } from '../../model/escape-text.ts';
-import { maskUrls } from '../../model/show-url.ts';
-import { widthOf } from '../../model/text-width.ts';
+import { escapeText } from '../../model/text/escape-text.ts';
+import { maskUrls } from '../../model/text/show-url.ts';
+import { widthOf } from '../../model/text/text-width.ts';
 import { createHiddenLines } from './secret-lines.ts';
 
 const MAX_LINE_CHARACTERS = 160;

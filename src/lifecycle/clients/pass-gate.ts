@@ -5,14 +5,14 @@
  */
 import type { Socket } from 'node:net';
 import { addressGroup } from '../../model/address-group.ts';
-import type { LeaseUser } from '../../model/client-use.ts';
-import { type Endpoint, findPortProblem } from '../../model/observation.ts';
+import type { LeaseUser } from '../../model/running/client-use.ts';
+import { type Endpoint, findPortProblem } from '../../model/running/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 import { shortageOf } from '../../system/descriptors.ts';
 import { Refusal } from '../refusal.ts';
 import { chooseHealthGate } from '../run/run-follower.ts';
 import type { DatagramPassage, WorkloadRun } from '../run/workload-run.ts';
-import type { Lease } from '../workload/lease-book.ts';
+import type { Lease } from '../workload/use/lease-book.ts';
 import type { WorkloadController } from '../workload/workload-controller.ts';
 import type { LifecycleService } from '../workload/workload-policy.ts';
 import type { Waiter } from './waiting-room.ts';

@@ -1,4 +1,4 @@
-import { abortable } from '../../system/abortable.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { Refusal, withObstacle } from '../refusal.ts';
 

@@ -1,6 +1,6 @@
 import type { LookupAddress } from 'node:dns';
 import { connect, isIP, type Socket } from 'node:net';
-import type { Endpoint, ExplainOwn } from '../../model/observation.ts';
+import type { Endpoint, ExplainOwn } from '../../model/running/observation.ts';
 import type { Clock } from '../../system/clock.ts';
 import { createLookup } from '../../system/net/name-lookups.ts';
 import { raceStaggered } from './race-staggered.ts';

@@ -1,10 +1,10 @@
 import type { ServiceUrl, StatusRange } from '../../model/service.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type CheckTarget, checkAll, requestUrl } from '../../system/net/http-client.ts';
 import { describeFailure } from './describe-failure.ts';
 import { raceStaggered } from './race-staggered.ts';
-import { formatStatuses } from '../../model/format-statuses.ts';
+import { formatStatuses } from '../../model/text/format-statuses.ts';
 
 /** The first tries come fast, then they back off (DESIGN 4.2). */
 const RETRY = { firstMs: 25, maxMs: 1_000 } as const;

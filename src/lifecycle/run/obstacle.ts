@@ -1,4 +1,4 @@
-import { findPortProblem, type Observation, portKey } from '../../model/observation.ts';
+import { findPortProblem, type Observation, portKey } from '../../model/running/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 import { describeWorkloadRef, toWorkloadRef, type Workload } from '../../model/workload.ts';
 import type { WorkloadRun } from './workload-run.ts';

@@ -1,5 +1,5 @@
-import { abortable } from '../../system/abortable.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { abortable } from '../../system/waiting/abortable.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { shortageOf } from '../../system/descriptors.ts';
 import { describeFailure } from './describe-failure.ts';

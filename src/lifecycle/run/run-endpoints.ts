@@ -1,5 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import { type Endpoint, type ExplainOwn, type Observation, portKey } from '../../model/observation.ts';
+import {
+  type Endpoint,
+  type ExplainOwn,
+  type Observation,
+  portKey,
+} from '../../model/running/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 
 /** What of an observation says where a run answers. */

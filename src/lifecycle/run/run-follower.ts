@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import type { ServiceUrl, TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';

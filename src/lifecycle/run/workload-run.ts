@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
-import { type Endpoint, type ExplainOwn, portKey } from '../../model/observation.ts';
+import { type Endpoint, type ExplainOwn, portKey } from '../../model/running/observation.ts';
 import type { Protocol, TargetPort, UdpPolicy } from '../../model/service.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import { backoffMs } from '../../system/waiting/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
-import { linkSignals } from '../../system/link-signals.ts';
+import { linkSignals } from '../../system/waiting/link-signals.ts';
 import { dial } from './dial.ts';
 import { IcmpAllowance, PortGate } from './port-gate.ts';
 import { type RunAddresses, RunEndpoints } from './run-endpoints.ts';

@@ -1,4 +1,4 @@
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import type { Service } from '../../model/service.ts';
 import { Refusal, withObstacle } from '../refusal.ts';
 import { isInterrupted, type LifecycleState } from './machine.ts';

@@ -1,5 +1,5 @@
 import { type Backend, CannotPause } from '../../backends/backend.ts';
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import type { Service } from '../../model/service.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';

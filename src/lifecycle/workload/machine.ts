@@ -7,7 +7,7 @@
  * it in the middle of a start; a `stranded` workload is stopped before it is started for a client; `unknown` is never read as
  * stopped; without a demand nothing is started.
  */
-import type { EngineState, StoppedBy } from '../../model/observation.ts';
+import type { EngineState, StoppedBy } from '../../model/running/observation.ts';
 
 export type LifecycleState =
   | { readonly kind: 'unknown' | 'missing' | 'stopped' | 'ready' | 'paused' }

@@ -1,4 +1,4 @@
-import type { Observation } from '../../model/observation.ts';
+import type { Observation } from '../../model/running/observation.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { isWaking } from './machine.ts';
 import type { WorkloadController } from './workload-controller.ts';

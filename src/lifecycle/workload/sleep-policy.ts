@@ -1,13 +1,13 @@
 import type { Backend } from '../../backends/backend.ts';
 import { mayIdle as mayServiceIdle, mayPutToSleep } from '../../model/availability.ts';
-import type { Observation } from '../../model/observation.ts';
-import type { RestPolicy, SleepReason } from '../../model/sleep.ts';
+import type { Observation } from '../../model/running/observation.ts';
+import type { RestPolicy, SleepReason } from '../../model/running/sleep.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { BusyCheck } from './busy-check.ts';
-import type { LeaseBook } from './lease-book.ts';
+import type { BusyCheck } from './use/busy-check.ts';
+import type { LeaseBook } from './use/lease-book.ts';
 import { isGate, type LifecycleState, type Transition } from './machine.ts';
 import type { TimerDemands } from './timers.ts';
-import { TrafficLook } from './traffic-look.ts';
+import { TrafficLook } from './use/traffic-look.ts';
 import type { WorkloadPolicy } from './workload-policy.ts';
 
 type Settings = Pick<

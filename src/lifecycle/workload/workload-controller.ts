@@ -6,15 +6,15 @@
  * client waits for it or uses it, and asleep once it has been idle for its idle timeout; after `close()` nothing happens.
  */
 import type { Backend, SharedView } from '../../backends/backend.ts';
-import type { LeaseUser } from '../../model/client-use.ts';
+import type { LeaseUser } from '../../model/running/client-use.ts';
 import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
-import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
-import type { KeptWorkload } from '../../model/kept.ts';
+import { describePublished, type Observation, UNKNOWN } from '../../model/running/observation.ts';
+import type { KeptWorkload } from '../../model/running/kept.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
-import type { SleepKind, SleepReason } from '../../model/sleep.ts';
-import type { WakeFailure } from '../../model/wake.ts';
+import type { SleepKind, SleepReason } from '../../model/running/sleep.ts';
+import type { WakeFailure } from '../../model/running/wake.ts';
 import { hasRoutes, routedPortsOf } from '../../model/web.ts';
-import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
+import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/running/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Happenings } from '../../system/happenings.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -27,11 +27,11 @@ import { RunEndpoints } from '../run/run-endpoints.ts';
 import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
 import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
 import { AsleepRefusals } from './asleep-refusals.ts';
-import { Demands } from './demands.ts';
-import { Chronicle, type WakeFailedTeller } from './chronicle.ts';
-import { BusyCheck } from './busy-check.ts';
+import { Demands } from './use/demands.ts';
+import { Chronicle, type WakeFailedTeller } from './record/chronicle.ts';
+import { BusyCheck } from './use/busy-check.ts';
 import { type CallOutcome, EngineCalls, graceMsOf } from './engine-calls.ts';
-import { type Lease, LeaseBook } from './lease-book.ts';
+import { type Lease, LeaseBook } from './use/lease-book.ts';
 import {
   asleep,
   awaitsNeeds,
@@ -48,11 +48,11 @@ import {
   step,
   type Transition,
 } from './machine.ts';
-import { SharedUse } from './shared-use.ts';
+import { SharedUse } from './use/shared-use.ts';
 import { SleepPolicy } from './sleep-policy.ts';
 import type { StartQueue, StartTurn } from './start-queue.ts';
 import { LifecycleTimers } from './timers.ts';
-import { WarmPaths } from './warm-paths.ts';
+import { WarmPaths } from './use/warm-paths.ts';
 import type { WorkloadPolicy } from './workload-policy.ts';
 
 /** Between looks at a workload whose port doesn't answer. */

@@ -15,7 +15,7 @@
  * | ports, hosts, webhooks, windows                    | those of all                                                 |
  */
 import type { Service } from '../../model/service.ts';
-import { DEFAULT_REST, type RestPolicy } from '../../model/sleep.ts';
+import { DEFAULT_REST, type RestPolicy } from '../../model/running/sleep.ts';
 import { compareServiceNames, toWorkloadRef } from '../../model/workload.ts';
 
 /** What the lifecycle of a workload takes from a service of it. */

@@ -1,4 +1,4 @@
-import type { KeptHold, KeptWorkload } from '../../model/kept.ts';
+import type { KeptHold, KeptWorkload } from '../../model/running/kept.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { messageOf } from '../../system/message-of.ts';

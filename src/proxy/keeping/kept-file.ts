@@ -2,10 +2,10 @@
  * The file of what is kept across restarts. Input: its text, or what is to be kept. Output: what it holds, or why it can't be used; its text,
  * which is never longer than `MAX_KEPT_CHARACTERS`. Pure.
  */
-import type { KeptHold, KeptWorkload } from '../../model/kept.ts';
-import type { Sleep } from '../../model/sleep.ts';
-import type { Wake } from '../../model/wake.ts';
-import type { Life, Timeline } from '../../model/workload-report.ts';
+import type { KeptHold, KeptWorkload } from '../../model/running/kept.ts';
+import type { Sleep } from '../../model/running/sleep.ts';
+import type { Wake } from '../../model/running/wake.ts';
+import type { Life, Timeline } from '../../model/running/workload-report.ts';
 
 /** What is kept of all workloads. Times are ms since the epoch. */
 export interface Kept {

@@ -5,7 +5,7 @@
  * `MAX_HEADER_BYTES` asked for.
  */
 import ipaddr from 'ipaddr.js';
-import type { Endpoint } from '../../model/observation.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 
 /** Longer headers are refused, as by nginx. Those that proxies write have some hundred bytes at most. */
 export const MAX_HEADER_BYTES = 4_096;

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
+import type { ClientUse, LeaseUser } from '../../model/running/client-use.ts';
 import { afterReads } from '../../system/clock.ts';
 import { writeProxyHeader } from '../access/proxy-protocol.ts';
 import type { PresentClient } from '../listener.ts';

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import type { LeaseUser } from '../../model/client-use.ts';
+import type { LeaseUser } from '../../model/running/client-use.ts';
 import type { TargetPort } from '../../model/service.ts';
-import type { WakePhase } from '../../model/wake.ts';
+import type { WakePhase } from '../../model/running/wake.ts';
 import type { WebPolicy } from '../../model/web.ts';
 import type { AccessList } from '../access/access-list.ts';
 import type { ServiceBounds } from '../access/admission.ts';

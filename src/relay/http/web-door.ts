@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Endpoint } from '../../model/observation.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 import type { ListenerSpec } from '../../model/service.ts';
 import { afterEvents, type Cancel, type Clock } from '../../system/clock.ts';
 import type { Admission } from '../access/admission.ts';

@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Endpoint } from '../../model/observation.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 import type { TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';

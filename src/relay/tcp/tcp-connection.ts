@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
-import type { Endpoint } from '../../model/observation.ts';
+import type { ClientUse, LeaseUser } from '../../model/running/client-use.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import { writeProxyHeader } from '../access/proxy-protocol.ts';
 import type { EndLog } from '../end-log.ts';

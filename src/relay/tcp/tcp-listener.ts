@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import type { LeaseUser } from '../../model/client-use.ts';
-import type { Endpoint } from '../../model/observation.ts';
+import type { LeaseUser } from '../../model/running/client-use.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../../model/service.ts';
-import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
+import type { WarmPath, WarmUser } from '../../model/running/warm-path.ts';
 import { type Clock, systemClock } from '../../system/clock.ts';
 import { shortageOf } from '../../system/descriptors.ts';
 import type { LogLimiter } from '../../system/log/log-limiter.ts';

@@ -1,5 +1,5 @@
 import type { Server, Socket } from 'node:net';
-import type { ClientUse } from '../../model/client-use.ts';
+import type { ClientUse } from '../../model/running/client-use.ts';
 import type { AccessRanges } from '../access/access-list.ts';
 import type { ConnectionEnding } from '../end-log.ts';
 import type { HeldClientWatcher } from '../native/held-clients.ts';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
+import type { WarmPath, WarmUser } from '../../model/running/warm-path.ts';
 import { oldestOf, type PresentClient } from '../listener.ts';
 import type { TcpAcceptor } from './tcp-acceptor.ts';
 import type { RouteOptions, RouteTotals, TcpRelay, TcpRoute } from './tcp-relay.ts';

@@ -1,4 +1,4 @@
-import type { LeaseUser } from '../../model/client-use.ts';
+import type { LeaseUser } from '../../model/running/client-use.ts';
 import type { UdpPolicy } from '../../model/service.ts';
 
 /** Where an awake workload takes datagrams. */

@@ -1,9 +1,9 @@
-import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
+import type { ClientUse, LeaseUser } from '../../model/running/client-use.ts';
 import type { UdpPolicy } from '../../model/service.ts';
-import type { AbortFan, FanMember } from '../../system/abort-fan.ts';
+import type { AbortFan, FanMember } from '../../system/waiting/abort-fan.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
-import type { Due, DueQueue } from '../../system/due-queue.ts';
+import type { Due, DueQueue } from '../../system/waiting/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import { formatEndpoint } from '../access/client-address.ts';
 import type { FlowEnding } from '../end-log.ts';

@@ -1,9 +1,9 @@
 import { addressGroup } from '../../model/address-group.ts';
-import type { Endpoint } from '../../model/observation.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 import type { ListenerSpec, UdpPolicy } from '../../model/service.ts';
-import { AbortFan } from '../../system/abort-fan.ts';
+import { AbortFan } from '../../system/waiting/abort-fan.ts';
 import type { Clock } from '../../system/clock.ts';
-import { DueQueue } from '../../system/due-queue.ts';
+import { DueQueue } from '../../system/waiting/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import type { AccessList, AddressSet } from '../access/access-list.ts';
 import type { Admission, Admitted, Bound, ServiceBounds } from '../access/admission.ts';

@@ -2,8 +2,8 @@
  * What the API answers, as JSON: the renderers make it, commands and the page read it; `schema/openapi.yaml` describes it to others.
  * Times are RFC 3339 in UTC, durations ms. Types alone, so that the page loads nothing of the program.
  */
-import type { Wake, WakePhase } from '../../model/wake.ts';
-import type { Life } from '../../model/workload-report.ts';
+import type { Wake, WakePhase } from '../../model/running/wake.ts';
+import type { Life } from '../../model/running/workload-report.ts';
 
 /** `GET /api` */
 export interface AboutAnswer {

@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FrontReport } from '../../model/web.ts';
-import type { RoomFigures } from '../../model/workload-report.ts';
+import type { RoomFigures } from '../../model/running/workload-report.ts';
 import { messageOf } from '../../system/message-of.ts';
 import { type Clock, formatTimestamp } from '../../system/clock.ts';
 import { type Access, hostNameOf } from '../access.ts';

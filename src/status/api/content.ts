@@ -1,10 +1,10 @@
 import type { NextFires } from '../../model/availability.ts';
-import type { Happening } from '../../model/happening.ts';
+import type { Happening } from '../../model/running/happening.ts';
 import type { Problem } from '../../model/problem.ts';
 import type { ListenerSpec, Service } from '../../model/service.ts';
 import type { TraefikSettings } from '../../model/settings.ts';
 import type { ServiceTable } from '../../model/table.ts';
-import type { RoomFigures, Timeline, WorkloadReport } from '../../model/workload-report.ts';
+import type { RoomFigures, Timeline, WorkloadReport } from '../../model/running/workload-report.ts';
 import type { WebAccess } from '../../model/web.ts';
 import type { PresentClient } from '../../relay/listener.ts';
 import type { FrontReport, HostCertificate } from '../../model/web.ts';

@@ -1,4 +1,4 @@
-import type { Life, Timeline } from '../../model/workload-report.ts';
+import type { Life, Timeline } from '../../model/running/workload-report.ts';
 import { formatTimestamp } from '../../system/clock.ts';
 import type { DayAnswer } from './answers.ts';
 

@@ -2,7 +2,7 @@
  * `GET /api/events`: what happens, as Server-Sent Events. Guarantees: whoever comes back with the last id that he has seen gets what he
  * has missed, if it is among the last thousand; nobody is waited for, and what a client doesn't take is bounded.
  */
-import type { Happening } from '../../model/happening.ts';
+import type { Happening } from '../../model/running/happening.ts';
 import { type Cancel, type Clock, formatTimestamp } from '../../system/clock.ts';
 import { renderWake } from './service-json.ts';
 

@@ -2,9 +2,9 @@
 import { mayWake, nextStartOf } from '../../model/availability.ts';
 import { formatProblem, type Problem } from '../../model/problem.ts';
 import { formatListenAddress } from '../../model/service.ts';
-import { usualWakeMs, type Wake } from '../../model/wake.ts';
+import { usualWakeMs, type Wake } from '../../model/running/wake.ts';
 import { describeWorkloadRef, toWorkloadRef, type Workload } from '../../model/workload.ts';
-import type { Keeper, WorkloadReport } from '../../model/workload-report.ts';
+import type { Keeper, WorkloadReport } from '../../model/running/workload-report.ts';
 import { formatTimestamp } from '../../system/clock.ts';
 import { shortenId } from '../webhook-event.ts';
 import type {

@@ -1,6 +1,6 @@
 import type { ListenerSpec } from '../../model/service.ts';
 import type { FrontReport } from '../../model/web.ts';
-import type { RoomFigures, WorkloadReport } from '../../model/workload-report.ts';
+import type { RoomFigures, WorkloadReport } from '../../model/running/workload-report.ts';
 import type { ListenerTotals } from '../../relay/listener.ts';
 import type { Histogram } from '../../system/histogram.ts';
 

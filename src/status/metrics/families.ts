@@ -1,7 +1,7 @@
 /** Every metric: its name, what it means, and how it is read. Pure. */
 import { formatListenAddress } from '../../model/service.ts';
-import type { WakeCounts } from '../../model/wake.ts';
-import type { Life, RoomFigures } from '../../model/workload-report.ts';
+import type { WakeCounts } from '../../model/running/wake.ts';
+import type { Life, RoomFigures } from '../../model/running/workload-report.ts';
 import type { Histogram } from '../../system/histogram.ts';
 import type { FrontReport } from '../../model/web.ts';
 import type { ListenerFigures, ProxyFigures, ServiceFigures } from './content.ts';

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { escapeLines, escapeText } from '../../model/escape-text.ts';
+import { escapeLines, escapeText } from '../../model/text/escape-text.ts';
 import { openLogOutput } from './log-output.ts';
 import { type LogTime, prettyStream } from './pretty.ts';
 import { toSourceStack } from '../source-stack.ts';

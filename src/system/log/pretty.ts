@@ -2,7 +2,7 @@
  * Log lines for people: JSON lines in, one readable line per event out. Colours mark the fields' values where the
  * message names them; the other fields stay hidden, since the message already says what a person needs.
  */
-import { escapeLines, escapeText } from '../../model/escape-text.ts';
+import { escapeLines, escapeText } from '../../model/text/escape-text.ts';
 import { formatLocalTime } from '../clock.ts';
 import { toSourceStack } from '../source-stack.ts';
 

@@ -7,9 +7,9 @@ import type { LookupAddress } from 'node:dns';
 import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import { abortable } from '../abortable.ts';
+import { abortable } from '../waiting/abortable.ts';
 import { afterEvents, type Clock } from '../clock.ts';
-import { withDeadline } from '../deadline.ts';
+import { withDeadline } from '../waiting/deadline.ts';
 import { awaitAnswer, ProtocolSwitchError } from './await-answer.ts';
 import { createLookup } from './name-lookups.ts';
 

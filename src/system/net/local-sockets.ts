@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4, SocketAddress } from 'node:net';
-import type { Endpoint } from '../../model/observation.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 
 /** Linux lists here the sockets of all processes in the same network namespace. */
 const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'] as const;

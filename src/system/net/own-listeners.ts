@@ -1,5 +1,5 @@
 import { isIPv4, type Socket } from 'node:net';
-import type { Endpoint } from '../../model/observation.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 import type { Protocol } from '../../model/service.ts';
 import type { Clock } from '../clock.ts';
 import { hasLocalDatagramSocket, isLocalClient } from './local-sockets.ts';

@@ -9,7 +9,7 @@ import { bindWeb } from '../../../src/apply/web/bind-web.ts';
 import { createPassListener } from '../../../src/apply/service-listener.ts';
 import { FrontSet } from '../../../src/apply/web/front-set.ts';
 import type { Service } from '../../../src/model/service.ts';
-import { DEFAULT_REST } from '../../../src/model/sleep.ts';
+import { DEFAULT_REST } from '../../../src/model/running/sleep.ts';
 import { DEFAULT_FRONT_POLICY, type FrontDoor, NO_WEB } from '../../../src/model/web.ts';
 import { openWeb, type Web } from '../../../src/relay/http/open-web.ts';
 import { compileAddressSet } from '../../../src/relay/access/access-list.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { pingEngine, readLabelledContainers } from '../../../src/backends/docker/container-labels.ts';
-import { MISSING, UNKNOWN } from '../../../src/model/observation.ts';
+import { MISSING, UNKNOWN } from '../../../src/model/running/observation.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { DB, ENABLED, KEY, setUp, within } from './backend-fixture.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { HealthPoller } from '../../../src/backends/docker/health-poller.ts';
-import type { Observation } from '../../../src/model/observation.ts';
+import type { Observation } from '../../../src/model/running/observation.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const STARTING: Observation = { state: 'running', id: 'c1', hosts: [], health: 'starting' };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { WorkloadObserver } from '../../../src/backends/engine/workload-observer.ts';
-import { MISSING, UNKNOWN, type Observation } from '../../../src/model/observation.ts';
+import { MISSING, UNKNOWN, type Observation } from '../../../src/model/running/observation.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { RUNNING } from '../../support/fake-backend.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';

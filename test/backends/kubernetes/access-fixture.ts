@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import type { KubeAccess } from '../../../src/backends/kubernetes/api/kube-transport.ts';
 import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
-import { ScriptedKubeApi } from '../../support/scripted-kube-api.ts';
+import { ScriptedKubeApi } from '../../support/scripted-kube/scripted-kube-api.ts';
 import type { Certificates } from './certificates.ts';
 
 export const DEPLOYMENTS = '/apis/apps/v1/namespaces/shop/deployments';

@@ -8,7 +8,7 @@ import { type KubernetesWorkload, workloadKey } from '../../../src/model/workloa
 import { systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
-import { ScriptedKubeApi } from '../../support/scripted-kube-api.ts';
+import { ScriptedKubeApi } from '../../support/scripted-kube/scripted-kube-api.ts';
 import { ClusterSink } from './cluster-sink.ts';
 
 export const DB: KubernetesWorkload = {

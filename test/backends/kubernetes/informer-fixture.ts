@@ -3,7 +3,7 @@ import type { ScalableWorkload } from '../../../src/backends/kubernetes/api/api-
 import { Informer, type InformerState } from '../../../src/backends/kubernetes/api/informer.ts';
 import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
-import { ScriptedKubeApi } from '../../support/scripted-kube-api.ts';
+import { ScriptedKubeApi } from '../../support/scripted-kube/scripted-kube-api.ts';
 
 export const LIST = /^GET .*\/deployments\?.*limit=/;
 export const WATCH = /^GET .*\/deployments\?.*watch=true/;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { UNKNOWN } from '../../../src/model/observation.ts';
+import { UNKNOWN } from '../../../src/model/running/observation.ts';
 import {
   CALLS,
   createApp,

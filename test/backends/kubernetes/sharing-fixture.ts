@@ -5,7 +5,7 @@ import { WorkloadSharing } from '../../../src/backends/kubernetes/sharing/worklo
 import { systemClock } from '../../../src/system/clock.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
-import { ScriptedKubeApi } from '../../support/scripted-kube-api.ts';
+import { ScriptedKubeApi } from '../../support/scripted-kube/scripted-kube-api.ts';
 
 export const NAMESPACE = 'proxy';
 export const DURATION_MS = 15_000;

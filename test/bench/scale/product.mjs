@@ -12,7 +12,7 @@ const MODULES = {
   buildTable: 'table/build-table.js',
   diffTables: 'plan/diff-tables.js',
   EMPTY_TABLE: 'model/table.js',
-  MISSING: 'model/observation.js',
+  MISSING: 'model/running/observation.js',
   workloadKey: 'model/workload.js',
   systemClock: 'system/clock.js',
   Lifecycle: 'lifecycle/lifecycle.js',

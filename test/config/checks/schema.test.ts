@@ -16,7 +16,7 @@ import {
   SERVICE_KEYS,
 } from '../../../src/config/fields.ts';
 import { createFileParser } from '../../../src/config/file.ts';
-import { WEBHOOK_KEYS } from '../../../src/config/values/webhooks.ts';
+import { WEBHOOK_KEYS } from '../../../src/config/values/web/webhooks.ts';
 import {
   SETTING_NAMES,
   SETTINGS,

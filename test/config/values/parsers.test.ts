@@ -8,7 +8,7 @@ import type { Parsed } from '../../../src/config/values/parsed.ts';
 import { formatPorts, parsePort } from '../../../src/config/values/ports.ts';
 import { formatStatusListen, parseStatusListen } from '../../../src/config/values/ports.ts';
 import { parseTimezone } from '../../../src/config/values/schedule.ts';
-import { parseHealthcheckUrl, parseHttpUrl } from '../../../src/config/values/url.ts';
+import { parseHealthcheckUrl, parseHttpUrl } from '../../../src/config/values/web/url.ts';
 
 function valueIn<T>(parsed: Parsed<T>): T | undefined {
   return parsed.ok ? parsed.value : undefined;

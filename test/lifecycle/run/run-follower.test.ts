@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { chooseHealthGate, isCheckTooLate } from '../../../src/lifecycle/run/run-follower.ts';
-import type { Observation } from '../../../src/model/observation.ts';
+import type { Observation } from '../../../src/model/running/observation.ts';
 import type { Service } from '../../../src/model/service.ts';
 import { aUrl } from '../../support/builders.ts';
 import { RUNNING, STARTING, STOPPED } from '../../support/fake-backend.ts';

@@ -1,9 +1,9 @@
 /** `idle_when: no_traffic`: an open connection that carries nothing doesn't keep a workload awake, and is closed when that sleeps. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ClientUse, LeaseUser } from '../../../src/model/client-use.ts';
+import type { ClientUse, LeaseUser } from '../../../src/model/running/client-use.ts';
 import type { Service } from '../../../src/model/service.ts';
-import { DEFAULT_REST, type RestPolicy } from '../../../src/model/sleep.ts';
-import type { Lease } from '../../../src/lifecycle/workload/lease-book.ts';
+import { DEFAULT_REST, type RestPolicy } from '../../../src/model/running/sleep.ts';
+import type { Lease } from '../../../src/lifecycle/workload/use/lease-book.ts';
 import { RUNNING } from '../../support/fake-backend.ts';
 import type { FakeClock } from '../../support/fake-clock.ts';
 import { aBareService, Bench } from '../bench.ts';

@@ -9,7 +9,7 @@ import {
   type LifecycleState,
   step,
 } from '../../../src/lifecycle/workload/machine.ts';
-import type { EngineState } from '../../../src/model/observation.ts';
+import type { EngineState } from '../../../src/model/running/observation.ts';
 
 const ENGINES = [
   ...(['unknown', 'missing', 'stopped', 'starting', 'running', 'paused', 'stopping'] as const),

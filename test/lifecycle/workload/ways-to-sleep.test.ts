@@ -1,6 +1,6 @@
 /** How a workload is put to sleep: paused, stopped, or the one after the other. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DEFAULT_REST, type RestPolicy } from '../../../src/model/sleep.ts';
+import { DEFAULT_REST, type RestPolicy } from '../../../src/model/running/sleep.ts';
 import { PAUSED, RUNNING, STOPPED } from '../../support/fake-backend.ts';
 import { settle } from '../../support/fake-clock.ts';
 import type { TestServer } from '../../support/sockets.ts';

@@ -1,5 +1,5 @@
 import { type Backend, type BackendSink, CannotPause, WakeError } from '../../../src/backends/backend.ts';
-import { MISSING, type Observation, UNKNOWN } from '../../../src/model/observation.ts';
+import { MISSING, type Observation, UNKNOWN } from '../../../src/model/running/observation.ts';
 import { type Workload, workloadKey } from '../../../src/model/workload.ts';
 import type { Clock } from '../../../src/system/clock.ts';
 

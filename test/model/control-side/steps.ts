@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { AwakeWindow } from '../../../src/model/awake-window.ts';
 import type { Dependency, Service } from '../../../src/model/service.ts';
-import { DEFAULT_REST, type RestPolicy } from '../../../src/model/sleep.ts';
+import { DEFAULT_REST, type RestPolicy } from '../../../src/model/running/sleep.ts';
 import { aListener, aService } from '../../support/builders.ts';
 import { CALL_SCRIPTS, type Truth } from './scripted-engine.ts';
 import { CONTAINERS, type World } from './world.ts';

@@ -13,7 +13,7 @@ import { Lifecycle } from '../../../src/lifecycle/lifecycle.ts';
 import { awaitsNeeds, type LifecycleState, mayRun } from '../../../src/lifecycle/workload/machine.ts';
 import type { WorkloadPolicy } from '../../../src/lifecycle/workload/workload-policy.ts';
 import { hasSchedule } from '../../../src/model/availability.ts';
-import type { Endpoint } from '../../../src/model/observation.ts';
+import type { Endpoint } from '../../../src/model/running/observation.ts';
 import { type Dependency, type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
 import { workloadKey, workloadName } from '../../../src/model/workload.ts';
 import { Keeping } from '../../../src/proxy/keeping/keeping.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import type { KeptHold, KeptWorkload } from '../../../src/model/kept.ts';
+import type { KeptHold, KeptWorkload } from '../../../src/model/running/kept.ts';
 import { Keeping } from '../../../src/proxy/keeping/keeping.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { StateFolder } from '../../../src/system/state/state-folder.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { KeptHold, KeptWorkload } from '../../../src/model/kept.ts';
-import type { Wake } from '../../../src/model/wake.ts';
+import type { KeptHold, KeptWorkload } from '../../../src/model/running/kept.ts';
+import type { Wake } from '../../../src/model/running/wake.ts';
 import { type Kept, MAX_KEPT_CHARACTERS, readKept, writeKept } from '../../../src/proxy/keeping/kept-file.ts';
 
 const DAY_MS = 86_400_000;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect as connectTo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { WarmUser } from '../../../src/model/warm-path.ts';
+import type { WarmUser } from '../../../src/model/running/warm-path.ts';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { Admission } from '../../../src/relay/access/admission.ts';
 import { countShared, createClientCounts } from '../../../src/relay/access/client-counts.ts';

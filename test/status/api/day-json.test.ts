@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Life } from '../../../src/model/workload-report.ts';
+import type { Life } from '../../../src/model/running/workload-report.ts';
 import { renderDay } from '../../../src/status/api/day-json.ts';
 
 const MINUTE_MS = 60_000;

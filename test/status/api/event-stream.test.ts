@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Happening } from '../../../src/model/happening.ts';
+import type { Happening } from '../../../src/model/running/happening.ts';
 import { type EventClient, EventStream } from '../../../src/status/api/event-stream.ts';
 import { Happenings } from '../../../src/system/happenings.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { MISSING, type Observation } from '../../../src/model/observation.ts';
+import { MISSING, type Observation } from '../../../src/model/running/observation.ts';
 import type { Workload } from '../../../src/model/workload.ts';
-import type { WorkloadReport } from '../../../src/model/workload-report.ts';
+import type { WorkloadReport } from '../../../src/model/running/workload-report.ts';
 import type { ListenerReport } from '../../../src/status/api/content.ts';
 import { renderService } from '../../../src/status/api/service-json.ts';
 import { aService } from '../../support/builders.ts';

@@ -4,9 +4,9 @@
  * time; a failure is a warning, tried again when the workload it is for is looked at again.
  */
 import { type WorkloadRef, workloadRefKey } from '../../../model/workload.ts';
-import { abortable } from '../../../system/abortable.ts';
+import { abortable } from '../../../system/waiting/abortable.ts';
 import type { Clock } from '../../../system/clock.ts';
-import { withDeadline } from '../../../system/deadline.ts';
+import { withDeadline } from '../../../system/waiting/deadline.ts';
 import type { Logger } from '../../../system/log/logger.ts';
 import { describeError } from '../../../system/message-of.ts';
 import type { EngineClient } from '../engine-client.ts';

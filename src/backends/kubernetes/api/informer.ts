@@ -6,7 +6,7 @@
  * page, keeps whole objects, and can't tell whether it is up to date; and because a pod would have to load that library.
  */
 import type { Clock } from '../../../system/clock.ts';
-import { Deadline } from '../../../system/deadline.ts';
+import { Deadline } from '../../../system/waiting/deadline.ts';
 import { describeError } from '../../../system/message-of.ts';
 import { namespacedName } from './api-paths.ts';
 import type { KubeObject, KubeStatus } from './api-shapes.ts';

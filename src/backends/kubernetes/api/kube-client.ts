@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { CallCounts } from '../../../system/call-counts.ts';
 import type { Clock } from '../../../system/clock.ts';
-import { Deadline } from '../../../system/deadline.ts';
+import { Deadline } from '../../../system/waiting/deadline.ts';
 import { describeError } from '../../../system/message-of.ts';
 import type { KubeStatus } from './api-shapes.ts';
 import { ColdStart, KubeRefusal, KubeUnreachable, readRetryAfter } from './kube-errors.ts';

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
-import { showUrls } from '../../../model/show-url.ts';
-import { abortable } from '../../../system/abortable.ts';
+import { showUrls } from '../../../model/text/show-url.ts';
+import { abortable } from '../../../system/waiting/abortable.ts';
 import { describeError } from '../../../system/message-of.ts';
 import { awaitAnswer } from '../../../system/net/await-answer.ts';
 import type { ScalableRef } from './api-paths.ts';

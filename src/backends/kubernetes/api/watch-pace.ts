@@ -1,4 +1,4 @@
-import { backoffMs } from '../../../system/backoff.ts';
+import { backoffMs } from '../../../system/waiting/backoff.ts';
 
 const RETRY = { firstMs: 100, maxMs: 5_000 };
 

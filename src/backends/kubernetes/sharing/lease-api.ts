@@ -1,5 +1,5 @@
 import type { Clock } from '../../../system/clock.ts';
-import { withDeadline } from '../../../system/deadline.ts';
+import { withDeadline } from '../../../system/waiting/deadline.ts';
 import type { Lease } from '../api/api-shapes.ts';
 import type { KubeClient } from '../api/kube-client.ts';
 import { KubeRefusal, KubeUnreachable } from '../api/kube-errors.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { backoffMs } from '../../../system/backoff.ts';
+import { backoffMs } from '../../../system/waiting/backoff.ts';
 import type { Cancel, Clock } from '../../../system/clock.ts';
 import { retryDelayMs } from '../api/kube-errors.ts';
 import { isConflict, isMissing, type LeaseApi } from './lease-api.ts';

@@ -1,4 +1,4 @@
-import { backoffMs } from '../../../system/backoff.ts';
+import { backoffMs } from '../../../system/waiting/backoff.ts';
 import type { Cancel, Clock } from '../../../system/clock.ts';
 import { describeError } from '../../../system/message-of.ts';
 import { retryDelayMs } from '../api/kube-errors.ts';

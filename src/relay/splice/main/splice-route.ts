@@ -1,5 +1,5 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
-import type { ClientUse } from '../../../model/client-use.ts';
+import type { ClientUse } from '../../../model/running/client-use.ts';
 import type { RouteOptions, RouteTotals, TcpRoute } from '../../tcp/tcp-relay.ts';
 import type { PresentClient } from '../../listener.ts';
 import { endpointOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
