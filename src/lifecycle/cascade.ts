@@ -8,7 +8,8 @@ import type { Chains } from './room.ts';
 import { HeldDependency, isMet, MET } from './dependency.ts';
 import type { Lease } from './workload/use/lease-book.ts';
 import { awaitsNeeds, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
-import type { Needs, NeedsStanding, WorkloadController } from './workload/workload-controller.ts';
+import type { Needs, NeedsStanding } from './workload/start-place.ts';
+import type { WorkloadController } from './workload/workload-controller.ts';
 import type { LifecycleService } from './workload/workload-policy.ts';
 
 /** One workload that goes with another one. */
@@ -53,7 +54,7 @@ interface Gone {
  * what it has woken is put to sleep at once, unless somebody else uses it. What ran before is left to its own idle timeout,
  * and so is a service of the file that only a label names.
  */
-export class Cascade implements Needs, Chains {
+export class Cascade implements Needs<WorkloadController>, Chains {
   readonly #linked: Linked;
   readonly #held = new Map<WorkloadController, Map<string, Held>>();
   /** Who holds each of them. */
@@ -275,7 +276,8 @@ export class Cascade implements Needs, Chains {
     // What was only taken off the list goes on as its own settings say.
     if (!runs && link.condition !== 'completed' && this.#stopsWith(controller, link)) {
       // What has stopped for room takes its room along: a pause would not give that back.
-      const isForRoom = holder.sleepsFor === 'room' && mayPutToSleep(controller.policy.availability, 'room');
+      const isForRoom =
+        holder.account.sleepsFor === 'room' && mayPutToSleep(controller.policy.availability, 'room');
       const kind = link.condition === undefined ? 'hub' : 'user';
       controller.sleepIfUnused({
         kind: isForRoom ? 'room' : kind,

@@ -2,7 +2,8 @@ import type { DependencyCondition } from '../model/service.ts';
 import { withObstacle } from './refusal.ts';
 import type { Lease } from './workload/use/lease-book.ts';
 import { isGate, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
-import type { NeedsStanding, WorkloadController } from './workload/workload-controller.ts';
+import type { NeedsStanding } from './workload/start-place.ts';
+import type { WorkloadController } from './workload/workload-controller.ts';
 
 export const MET: NeedsStanding = { kind: 'met' };
 
@@ -92,14 +93,15 @@ export class HeldDependency {
       const why =
         this.#run === 'wanted' && mayRun(state)
           ? 'another run of it has not ended yet'
-          : controller.obstacleTo();
+          : controller.obstacles.between();
       return this.#run === 'under-way'
         ? { kind: 'awaited', words: `${name} has not ended yet` }
         : this.#lacks('awaited', why);
     }
     if (isMet(controller, condition)) return MET;
-    if (state.kind === 'failed' && !this.#hadFailed) return this.#lacks('failed', controller.wakes.failure);
-    return this.#lacks('awaited', controller.obstacleTo());
+    if (state.kind === 'failed' && !this.#hadFailed)
+      return this.#lacks('failed', controller.account.wakes.failure);
+    return this.#lacks('awaited', controller.obstacles.between());
   }
 
   #lacks(kind: 'failed' | 'awaited', why: string | undefined): NeedsStanding {
@@ -116,7 +118,7 @@ export class HeldDependency {
   }
 
   #followRun(): void {
-    const { state, observation, wakes } = this.controller;
+    const { state, observation, account } = this.controller;
     // Also a run that somebody else has asked for, since it begins only now.
     if ((this.#run === 'asked' || this.#run === 'wanted') && isWaking(state)) this.#run = 'under-way';
     if (this.#run !== 'under-way' || !isAtRest(state)) return;
@@ -125,7 +127,7 @@ export class HeldDependency {
     if (!isCompleted) {
       const others = stoppedBy === 'others' ? 'somebody else stopped it' : undefined;
       this.#failure =
-        (state.kind === 'failed' ? wakes.failure : undefined) ?? others ?? detail ?? 'it is gone';
+        (state.kind === 'failed' ? account.wakes.failure : undefined) ?? others ?? detail ?? 'it is gone';
     }
     this.#run = 'over';
     this.release();

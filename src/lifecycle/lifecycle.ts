@@ -246,7 +246,7 @@ export class Lifecycle {
   /** What is to be known after a restart of the proxy, by the keys of the workloads. */
   *listKept(): Generator<readonly [string, KeptWorkload]> {
     for (const [key, controller] of this.#byWorkload) {
-      const { kept } = controller;
+      const { kept } = controller.account;
       const wokenRun = this.#cascade.wokenRunOf(controller);
       if (kept !== undefined) yield [key, wokenRun === undefined ? kept : { ...kept, wokenRun }];
     }
@@ -323,9 +323,9 @@ export class Lifecycle {
     return controller.warmPaths.open(endpoints, { user, budgetMs: service?.startTimeoutMs ?? 0 });
   }
 
-  /** Why a client of a service is refused at once now: see `WorkloadController.refusalOf`. */
+  /** Why a client of a service is refused at once now: see `Obstacles.refusalOf`. */
   refusalOf(serviceName: string, options: { readonly mayWake: boolean }): Refusal | undefined {
-    return this.find(serviceName)?.refusalOf(options);
+    return this.find(serviceName)?.obstacles.refusalOf(options);
   }
 
   /** The proxy has new listeners of its own: closes the warm paths that lead back to one of them. */
@@ -338,7 +338,7 @@ export class Lifecycle {
   /** A lease for a UDP flow. @throws {Refusal} where the service is gone, or sleeps, and clients don't wake it. */
   takeFlowLease(serviceName: string, options: FlowLeaseOptions): FlowLease {
     const served = this.#get(serviceName);
-    const refusal = served.controller.refusalOf({ mayWake: options.mayWake ?? true });
+    const refusal = served.controller.obstacles.refusalOf({ mayWake: options.mayWake ?? true });
     if (refusal !== undefined) throw refusal;
     return new FlowLease(served, options);
   }
@@ -462,7 +462,7 @@ export class Lifecycle {
     this.#room.changed(controller);
     if (this.#byWorkload.get(key) !== controller) return;
     this.#byWorkload.delete(key);
-    const { kept } = controller;
+    const { kept } = controller.account;
     if (kept !== undefined) this.#options.memory?.leave(key, kept);
   }
 

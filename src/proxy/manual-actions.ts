@@ -40,7 +40,7 @@ export function createActions(parts: Parts): Actions {
       const refusal =
         explainIdle(parts) ??
         explainSilence(name, parts) ??
-        explainKept(controller?.report, force ? 0 : clients);
+        explainKept(controller?.account.report, force ? 0 : clients);
       if (refusal !== undefined) return refusal;
       if (force) for (const { spec, service } of places) doors.cutClients(spec, service);
       for (const sharer of sharers) holds.close(sharer.name);
@@ -90,7 +90,7 @@ function explainAbsence(name: string, { lifecycle }: Parts): Outcome | undefined
   const controller = lifecycle.find(name);
   const kind = controller?.state.kind;
   if (controller !== undefined && kind !== 'missing' && kind !== 'unknown') return undefined;
-  const why = controller?.obstacleTo() ?? 'its state is not known yet';
+  const why = controller?.obstacles.between() ?? 'its state is not known yet';
   return { kind: 'refused', status: 409, detail: `${name} can't be woken: ${why}` };
 }
 

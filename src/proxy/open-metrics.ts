@@ -78,7 +78,7 @@ function* readServices(runtime: Runtime): Generator<ServiceFigures> {
     yield {
       name,
       countsWorkload: controller === undefined || controller.policy.name === name,
-      report: controller?.report,
+      report: controller?.account.report,
       listeners: [...readListeners(entry, runtime), ...(lost.get(name) ?? [])],
     };
   }

@@ -83,11 +83,11 @@ function createView(
   const names = namesOf(controller).filter((name) => name !== service.name);
   const sharers = names.flatMap((name) => table.entries.get(name)?.service ?? []);
   return {
-    ...{ service, report: controller?.report },
+    ...{ service, report: controller?.account.report },
     listeners: [...reportListeners(service, parts), ...others],
     sharers: { names, listeners: sharers.flatMap((sharer) => reportListeners(sharer, parts)) },
     schedule: schedules.nextFires(service.name),
-    timeline: () => controller?.timeline ?? [],
+    timeline: () => controller?.account.timeline ?? [],
   };
 }
 

@@ -50,12 +50,12 @@ function createView(
     error:
       parts.error ??
       describeObstacle(observation, parts.listener) ??
-      controller?.wakes.failure ??
+      controller?.account.wakes.failure ??
       describeAbsence(controller, listener) ??
       describeStay(observation),
-    unavailable: controller?.refusalAsleep?.message,
+    unavailable: controller?.obstacles.refusalAsleep?.message,
     nextStartMs: nextStartOf(schedules.nextFires(service.name)),
-    lastWake: controller?.wakes.last,
+    lastWake: controller?.account.wakes.last,
     observation,
     state: controller?.state.kind ?? 'unknown',
     lastActiveMs: controller?.lastActiveMs ?? 0,
@@ -92,5 +92,5 @@ function describeAbsence(
 ): string | undefined {
   const isThere =
     controller === undefined || (controller.state.kind !== 'missing' && controller.state.kind !== 'unknown');
-  return isThere ? undefined : controller.obstacleTo({ protocol, port });
+  return isThere ? undefined : controller.obstacles.between({ protocol, port });
 }

@@ -76,7 +76,7 @@ export function findWorkloadProblems(
   const { staysAwake } = controller?.observation ?? {};
   if (staysAwake !== undefined)
     problems.push(ofWorkload(entry, 'stays-awake', `service ${name} is not put to sleep: ${staysAwake}`));
-  const { cannotPause, busyFailure } = controller ?? {};
+  const { cannotPause, busyFailure } = controller?.account ?? {};
   if (busyFailure !== undefined)
     problems.push(
       ofWorkload(
@@ -110,7 +110,7 @@ export function findWorkloadProblems(
     const origin = origins['hosts'] ?? ({ kind: 'default' } as const);
     problems.push({ code: 'invalid-port', severity: 'warning', message: guess, origin });
   }
-  const failure = controller?.wakes.failure;
+  const failure = controller?.account.wakes.failure;
   if (failure !== undefined)
     problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
   const isKnown = webhookUrl?.from === 'label' && explainUrl(webhookUrl.url) !== undefined;

@@ -30,7 +30,8 @@ describe('AwakeWindows', () => {
     expect(await bench.close()).toBe(0);
   });
   const open = (untilMs?: number) => windows.set('db', { isOpen: true, changesMs: untilMs });
-  const keepers = () => bench.controller('db').report.keepers.map(({ sinceMs: _, ...keeper }) => keeper);
+  const keepers = () =>
+    bench.controller('db').account.report.keepers.map(({ sinceMs: _, ...keeper }) => keeper);
   const state = () => bench.controller('db').state.kind;
 
   test('wake the service and keep it awake; outside of them the idle timeout applies', async () => {
@@ -45,7 +46,7 @@ describe('AwakeWindows', () => {
     expect(state()).toBe('ready');
     await bench.clock.advance(SLEEP_MS + 1);
     expect(state()).toBe('stopped');
-    expect(bench.controller('db').report.wakes).toEqual([
+    expect(bench.controller('db').account.report.wakes).toEqual([
       expect.objectContaining({ cause: 'for its window', by: 'window', result: 'ready' }),
     ]);
     expect(lines).toEqual(['db: awake: window opens', 'db: awake: window closes']);

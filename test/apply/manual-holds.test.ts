@@ -28,7 +28,7 @@ describe('ManualHolds', () => {
     bench.backend.last.succeed(RUNNING);
     await settle();
   };
-  const report = () => bench.controller('db').report;
+  const report = () => bench.controller('db').account.report;
 
   test('wakes a service, keeps it awake for the time, and lets it go by itself', async () => {
     await start();

@@ -132,7 +132,7 @@ describe.each(datagramsWays)('moving datagrams $way', ({ native }) => {
     const later = await datagrams.bind();
     later.send('hello', { port });
     await bench.until(() => set.status(spec).drops['not-ready'] !== undefined);
-    expect(bench.controller('own').obstacleTo({ protocol: 'udp', port })).toBe(
+    expect(bench.controller('own').obstacles.between({ protocol: 'udp', port })).toBe(
       `127.0.0.1:${port} leads back to the proxy's own listener of service own`,
     );
   });
@@ -147,7 +147,7 @@ describe.each(datagramsWays)('moving datagrams $way', ({ native }) => {
     client.send('hello', { port });
     await bench.until(() => Object.keys(set.status(spec).drops).length > 0);
     expect(set.status(spec)).toMatchObject({ activeConnections: 0, drops: { 'not-ready': 1 } });
-    expect(bench.controller('own').obstacleTo({ protocol: 'udp', port })).toBe(
+    expect(bench.controller('own').obstacles.between({ protocol: 'udp', port })).toBe(
       `127.0.0.1:${port} is the proxy's own listener of service own`,
     );
   });

@@ -109,7 +109,7 @@ describe('Cascade, of users and what they depend on', () => {
     come('web');
     await settle();
     expect(log()).toEqual(['wake web']);
-    expect(bench.controller('db').report.keepers).toMatchObject([{ kind: 'user', user: 'web' }]);
+    expect(bench.controller('db').account.report.keepers).toMatchObject([{ kind: 'user', user: 'web' }]);
   });
 
   test('keeps a dependency awake while its user runs, and leaves one that ran before', async () => {
@@ -136,7 +136,7 @@ describe('Cascade, of users and what they depend on', () => {
     bench.backend.calls[0]?.succeed(WITH_CHECK);
     await settle();
     expect(log()).toEqual(['wake db']);
-    expect(bench.controller('web').report).toMatchObject({
+    expect(bench.controller('web').account.report).toMatchObject({
       life: 'waking',
       waitsFor: 'db is not healthy yet: its health check has not passed yet',
       wakeUnderWay: { phase: 'dependencies' },
@@ -165,11 +165,11 @@ describe('Cascade, of users and what they depend on', () => {
     await settle();
     bench.backend.last.fail('no space left', STOPPED);
     await expect(client.served).rejects.toThrow('db did not become healthy: no space left');
-    expect(bench.controller('web').wakes.last).toMatchObject({
+    expect(bench.controller('web').account.wakes.last).toMatchObject({
       result: 'failed',
       reason: 'db did not become healthy: no space left',
     });
-    expect(bench.controller('web').report.wakeCounts).toEqual({ dependency: 1 });
+    expect(bench.controller('web').account.report.wakeCounts).toEqual({ dependency: 1 });
     expect(bench.controller('db').leases).toBe(0);
   });
 
@@ -187,7 +187,7 @@ describe('Cascade, of users and what they depend on', () => {
       'not ready within 60000 ms: db is not healthy yet: its health check has not passed yet',
     );
     expect(state('web')).toBe('failed');
-    expect(bench.controller('web').report.failure).toBe(
+    expect(bench.controller('web').account.report.failure).toBe(
       'not ready within 60000 ms: db is not healthy yet: its health check has not passed yet',
     );
   });
@@ -406,7 +406,7 @@ describe('Cascade, of users and what they depend on', () => {
       finish(COMPLETED);
       await settle();
       expect(log()).toEqual(['wake migrate', 'wake web']);
-      expect(bench.controller('migrate').report.failure).toBeUndefined();
+      expect(bench.controller('migrate').account.report.failure).toBeUndefined();
       expect(state('migrate')).toBe('stopped');
     });
 

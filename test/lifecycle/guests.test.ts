@@ -46,7 +46,7 @@ describe('a client that may not wake the workload', () => {
     expect(bench.lifecycle.refusalOf('db', { mayWake: false })?.code).toBe('wake-list');
     expect(bench.lifecycle.refusalOf('db', { mayWake: true })).toBeUndefined();
     expect(controller.lastActiveMs).toBe(lastActiveMs);
-    expect(controller.report.unavailable).toBeUndefined();
+    expect(controller.account.report.unavailable).toBeUndefined();
     await bench.clock.advance(10_000);
     expect(bench.backend.calls).toEqual([]);
   });

@@ -51,12 +51,12 @@ const controller = () => bench.controller('db');
 test('a workload that is known from before is told as it was, with a gap where nobody looked', async () => {
   bench.add(aBareService(), STOPPED);
   await settle();
-  expect(controller().report).toMatchObject({
+  expect(controller().account.report).toMatchObject({
     ...{ lastActiveMs: BEFORE.lastActiveMs, lastUsedMs: BEFORE.lastUsedMs, lastSleep: BEFORE.lastSleep },
     ...{ life: 'asleep', wakes: BEFORE.wakes, wakeCounts: {}, sleeps: {} },
   });
-  expect(usualWakeMs(controller().report.wakes)).toBe(2_000);
-  expect(controller().timeline).toEqual([
+  expect(usualWakeMs(controller().account.report.wakes)).toBe(2_000);
+  expect(controller().account.timeline).toEqual([
     ...BEFORE.timeline,
     { atMs: BEFORE.seenMs, life: 'unknown' },
     { atMs: NOW_MS, life: 'asleep' },
@@ -66,8 +66,8 @@ test('a workload that is known from before is told as it was, with a gap where n
 test('a workload that runs at the start has its full idle timeout, whenever it was used before', async () => {
   bench.add(aBareService({ idleTimeoutMs: 60_000 }), RUNNING);
   await settle();
-  expect(controller().sleepsAtMs).toBe(NOW_MS + 60_000);
-  expect(controller().report.lastActiveMs).toBe(BEFORE.lastActiveMs);
+  expect(controller().account.sleepsAtMs).toBe(NOW_MS + 60_000);
+  expect(controller().account.report.lastActiveMs).toBe(BEFORE.lastActiveMs);
 });
 
 test('what would be in the future, since the clock was set back, is left out', async () => {
@@ -78,7 +78,7 @@ test('what would be in the future, since the clock was set back, is left out', a
     lastSleep: { kind: 'idle', words: 'idle for 60 s', atMs: NOW_MS + 1 },
   });
   bench.add(aBareService(), STOPPED);
-  const { report, timeline } = controller();
+  const { report, timeline } = controller().account;
   expect(report).toMatchObject({ lastActiveMs: NOW_MS, lastUsedMs: NOW_MS, wakes: BEFORE.wakes });
   expect(report.lastSleep).toBeUndefined();
   expect(timeline.every(({ atMs }) => atMs <= NOW_MS)).toBe(true);
@@ -103,7 +103,7 @@ test('that it was running already is no wake that is kept: each start would add 
   known.clear();
   bench.add(aBareService(), RUNNING);
   await settle();
-  expect(controller().report.wakes).toHaveLength(1);
+  expect(controller().account.report.wakes).toHaveLength(1);
   expect([...bench.lifecycle.listKept()]).toEqual([]);
 });
 
@@ -114,7 +114,7 @@ test('a workload that nobody has any more is handed back, and known again when i
   expect(known.get('docker/db')).toMatchObject({ wakes: BEFORE.wakes, seenMs: NOW_MS });
   await bench.clock.advance(1_000);
   bench.add(service, STOPPED);
-  expect(controller().report.lastActiveMs).toBe(BEFORE.lastActiveMs);
+  expect(controller().account.report.lastActiveMs).toBe(BEFORE.lastActiveMs);
 });
 
 test.each([

@@ -51,7 +51,7 @@ describe('Room', () => {
     await use('c');
     expect(log()).toEqual(['wake a', 'wake b', 'sleep a', 'wake c']);
     expect(bench.lines).toContain('a is going to sleep: room for c');
-    expect(bench.controller('a').report.sleeps).toEqual({ room: 1 });
+    expect(bench.controller('a').account.report.sleeps).toEqual({ room: 1 });
   });
 
   test('lets a client wait where all are in use, and tells it why everywhere', async () => {
@@ -61,7 +61,7 @@ describe('Room', () => {
     const client = come('b');
     await settle();
     expect(client.outcome).toBe('waiting');
-    expect(bench.controller('b').report).toMatchObject({
+    expect(bench.controller('b').account.report).toMatchObject({
       life: 'asleep',
       waitsFor: 'it waits for room: 1 of 1 awake (limits.max_awake)',
       waitsIn: 'room',
@@ -71,7 +71,10 @@ describe('Room', () => {
     inUse.release();
     await bench.until(() => client.outcome === 'served');
     expect(log()).toEqual(['wake a', 'sleep a', 'wake b']);
-    expect(bench.controller('b').wakes.last).toMatchObject({ result: 'ready', phases: { room: 4_100 } });
+    expect(bench.controller('b').account.wakes.last).toMatchObject({
+      result: 'ready',
+      phases: { room: 4_100 },
+    });
   });
 
   test('tells how much of it is taken, and who waits, where there are limits', async () => {
@@ -100,9 +103,12 @@ describe('Room', () => {
     await expect(client.served).rejects.toThrow(
       'not ready within 10000 ms: it waits for room: 1 of 1 awake (limits.max_awake)',
     );
-    expect(bench.controller('b').wakes.last).toMatchObject({ result: 'failed', phases: { room: 10_000 } });
-    expect(bench.controller('b').report.wakeCounts).toEqual({ room: 1 });
-    expect(bench.controller('b').report.waitsFor).toBeUndefined();
+    expect(bench.controller('b').account.wakes.last).toMatchObject({
+      result: 'failed',
+      phases: { room: 10_000 },
+    });
+    expect(bench.controller('b').account.report.wakeCounts).toEqual({ room: 1 });
+    expect(bench.controller('b').account.report.waitsFor).toBeUndefined();
   });
 
   test('puts nothing to sleep in vain, where another limit lacks what nobody can give', async () => {
@@ -149,7 +155,7 @@ describe('Room', () => {
     add(['one'], { availability: 'manual' });
     const inUse = await use('a');
     add(['hub'], { dependants: ['one'] }, RUNNING);
-    expect(bench.controller('one').report.waitsIn).toBe('room');
+    expect(bench.controller('one').account.report.waitsIn).toBe('room');
     bench.backend.tell('docker/hub', STOPPED);
     inUse.release();
     await bench.clock.advance(1_000);
@@ -165,7 +171,7 @@ describe('Room', () => {
       .controller('b')
       .hold('cron_start', { keeper: { kind: 'schedule' } })
       .release();
-    expect(bench.controller('b').report.waitsIn).toBe('room');
+    expect(bench.controller('b').account.report.waitsIn).toBe('room');
   };
 
   test('forgets who has asked for it once it runs, whoever has started it', async () => {
@@ -180,7 +186,7 @@ describe('Room', () => {
     limit({ maxAwake: 1 });
     await askInVain();
     bench.edit('b', { availability: 'manual' });
-    expect(bench.controller('b').report.waitsIn).toBeUndefined();
+    expect(bench.controller('b').account.report.waitsIn).toBeUndefined();
     bench.edit('b', { availability: 'schedule' });
     await expect(come('b').served).rejects.toThrow("clients don't wake it (availability: schedule)");
   });
@@ -340,7 +346,7 @@ describe('Room', () => {
     await use('b');
     const client = come('c');
     await settle();
-    expect(bench.controller('c').report.waitsFor).toBe(
+    expect(bench.controller('c').account.report.waitsFor).toBe(
       'it waits for room: 6GiB of 6GiB taken, 1GiB needed (limits.memory)',
     );
     inUse.release();
@@ -382,7 +388,7 @@ describe('Room', () => {
       const clients = [come('a-web'), come('b-web')];
       await bench.until(() => clients[0]?.outcome === 'served');
       expect(log()).toEqual(['wake a-db', 'wake a-web']);
-      expect(bench.controller('b-web').report.waitsFor).toBe(
+      expect(bench.controller('b-web').account.report.waitsFor).toBe(
         'it waits for room: 2 of 3 awake, 2 more needed (limits.max_awake)',
       );
       (await clients[0]?.served)?.release();
@@ -441,7 +447,7 @@ describe('Room', () => {
       bench.lifecycle.linkServices();
       await bench.clock.advance(1_000);
       expect(log()).toEqual([]);
-      expect(bench.controller('db').report.waitsIn).toBe('room');
+      expect(bench.controller('db').account.report.waitsIn).toBe('room');
     });
 
     test('is refused at once where it can never fit', async () => {
@@ -544,7 +550,7 @@ describe('Room', () => {
     expect(log()).toEqual(['wake a']);
     await bench.until(() => state('b') === 'ready');
     expect(log()).toEqual(['wake a', 'wake b']);
-    expect(bench.controller('c').report.waitsIn).toBe('room');
+    expect(bench.controller('c').account.report.waitsIn).toBe('room');
     (await clients[0]?.served)?.release();
     await bench.until(() => clients[2]?.outcome === 'served');
     expect(log()).toEqual(['wake a', 'wake b', 'sleep a', 'wake c']);

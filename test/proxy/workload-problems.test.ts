@@ -108,7 +108,7 @@ test('a port that the container publishes itself is a problem, and explains why 
   await bench.backend.called(1);
   bench.backend.last.fail('port is already allocated', observation);
   await settle();
-  expect(bench.controller('db').wakes.failure).toBe(`${why}: port is already allocated`);
+  expect(bench.controller('db').account.wakes.failure).toBe(`${why}: port is already allocated`);
 });
 
 test('a webhook that may not be sent where its name leads is a problem once that was seen', async () => {

@@ -37,7 +37,7 @@ export function bindWeb(
         ...{ ...client, port: portOf(), mayWake: wakes.mayWake(client.address) },
       }),
     isReady: () => lifecycle.find(name)?.state.kind === 'ready',
-    look: () => describeWake(lifecycle.find(name)?.report),
+    look: () => describeWake(lifecycle.find(name)?.account.report),
   };
 }
 

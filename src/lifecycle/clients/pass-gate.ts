@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import { addressGroup } from '../../model/address-group.ts';
 import type { LeaseUser } from '../../model/running/client-use.ts';
-import { type Endpoint, findPortProblem } from '../../model/running/observation.ts';
+import type { Endpoint } from '../../model/running/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 import { shortageOf } from '../../system/descriptors.ts';
 import { Refusal } from '../refusal.ts';
@@ -313,7 +313,7 @@ function enterRoom(
     signal: request.signal,
     mayWake: request.mayWake ?? true,
     place,
-    obstacle: () => controller.obstacleTo(request),
+    obstacle: () => controller.obstacles.between(request),
     spentOn: controller.watchQueue(),
   });
 }
@@ -348,10 +348,7 @@ function throwIfUnservable(
   target: Pick<GateRequest<never>, 'protocol' | 'port' | 'mayWake'>,
 ): void {
   throwIfAsleep(controller, target);
-  const problem =
-    findPortProblem(controller.observation, target) ??
-    controller.explainLoop(target) ??
-    controller.explainMisfit();
+  const problem = controller.obstacles.explainUnservable(target);
   if (problem !== undefined) throw new Refusal('failed', problem);
 }
 
@@ -361,7 +358,7 @@ function throwIfAsleep(
   { mayWake = true }: Pick<ClientOfPort, 'mayWake'>,
 ): void {
   throwIfRetired(controller);
-  const refusal = controller.refusalOf({ mayWake });
+  const refusal = controller.obstacles.refusalOf({ mayWake });
   if (refusal !== undefined) throw refusal;
 }
 

@@ -1,11 +1,11 @@
 import type { Backend } from '../../backends/backend.ts';
 import { mayIdle as mayServiceIdle, mayPutToSleep } from '../../model/availability.ts';
 import type { Observation } from '../../model/running/observation.ts';
-import type { RestPolicy, SleepReason } from '../../model/running/sleep.ts';
+import type { RestPolicy, SleepKind, SleepReason } from '../../model/running/sleep.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { BusyCheck } from './use/busy-check.ts';
 import type { LeaseBook } from './use/lease-book.ts';
-import { isGate, type LifecycleState, type Transition } from './machine.ts';
+import { isGate, isGoingToSleep, type LifecycleState, mayRun, type Transition } from './machine.ts';
 import type { TimerDemands } from './timers.ts';
 import { TrafficLook } from './use/traffic-look.ts';
 import type { WorkloadPolicy } from './workload-policy.ts';
@@ -26,7 +26,7 @@ type Settings = Pick<
 const CLOSING_MS = 1_000;
 
 /** What the answer depends on, beside what the policy keeps. */
-interface Situation {
+export interface Situation {
   readonly policy: Settings;
   readonly state: LifecycleState;
   readonly observation: Observation;
@@ -57,7 +57,12 @@ export class SleepPolicy {
   #readySinceMs = 0;
   /** The incarnation that could not be paused, and why. */
   #unpausable: { readonly id: string; readonly reason: string } | undefined;
+  /** Whether it is the proxy that has paused it, as far as is known since its start. */
   #isOwnPause = false;
+  #wasPaused = false;
+  #sleepsFor: SleepKind | undefined;
+  /** How many idle connections were closed so that it may sleep. */
+  #closedIdle = 0;
 
   constructor(options: { readonly clock: Clock; readonly backend: Backend; readonly leases: LeaseBook }) {
     this.#clock = options.clock;
@@ -75,9 +80,14 @@ export class SleepPolicy {
     this.#isServed = isServed;
   }
 
-  /** Whether it is the proxy that has paused it, as far as is known since its start. */
-  get isOwnPause(): boolean {
-    return this.#isOwnPause;
+  /** For what the proxy has put it to sleep, or is doing so; undefined while it is up, and where others have stopped it. */
+  get sleepsFor(): SleepKind | undefined {
+    return this.#sleepsFor;
+  }
+
+  /** Whether the stop under way is that of a paused workload, whose end was told when it was paused. */
+  get wasPaused(): boolean {
+    return this.#wasPaused;
   }
 
   /** Takes new settings. What may sleep now, and might not before, has its full idle timeout from now on. */
@@ -101,7 +111,12 @@ export class SleepPolicy {
     this.#sleepSoon = undefined;
   }
 
-  follow({ before, after }: Transition): void {
+  /** @param reason why the proxy puts it to sleep with this transition; undefined where it doesn't. */
+  follow({ before, after }: Transition, reason: SleepReason | undefined): void {
+    if (isGoingToSleep(after)) {
+      this.#wasPaused = before.kind === 'paused';
+      this.#sleepsFor = reason?.kind ?? this.#sleepsFor;
+    } else if (mayRun(after)) this.#sleepsFor = undefined;
     if (isGate(after) && before.kind !== 'failed') this.#runSinceMs = this.#clock.monotonicMs();
     if (after.kind === 'ready' && before.kind !== 'ready') this.#readySinceMs = this.#clock.monotonicMs();
     if (after.kind === 'paused')
@@ -201,11 +216,42 @@ export class SleepPolicy {
     return Math.max(this.idleUntilMs(situation), newestMs + window.windowMs);
   }
 
-  /** Closes the connections that have carried nothing. @returns how many. */
-  closeIdle(): number {
+  /** Closes the connections that have carried nothing. */
+  closeIdle(): void {
     this.#closingUntilMs = this.#clock.monotonicMs() + CLOSING_MS;
     this.#leases.endIdle();
-    return this.#traffic?.closeIdle(this.#leases.listUses()) ?? 0;
+    this.#closedIdle = this.#traffic?.closeIdle(this.#leases.listUses()) ?? 0;
+  }
+
+  /** Why it is put to sleep for being idle. @param words how long it was. */
+  idleReason(words: string): SleepReason {
+    const closed = this.#leases.isEndingIdle ? this.#closedIdle : 0;
+    if (closed === 0) return { kind: 'idle', words };
+    const many =
+      closed === 1
+        ? '1 connection that carried nothing was'
+        : `${closed} connections that carried nothing were`;
+    return { kind: 'idle', words: `${words}: ${many} closed` };
+  }
+
+  /**
+   * From when on it may be put to sleep for another one, on the monotonic clock; undefined as long as it is used or kept, may not
+   * sleep, or somebody else has paused it.
+   * @param options.mayStopAtMs from when on, after a stop that has failed.
+   */
+  mayMakeRoomAtMs(
+    situation: Situation,
+    { mayStopAtMs }: { readonly mayStopAtMs: number },
+  ): number | undefined {
+    const { state, policy, observation, isRetired, isDraining, busy } = situation;
+    const { kind } = state;
+    const pauses = policy.rest.way === 'pause' || policy.rest.pauseAfterMs !== undefined;
+    const isOwnPause = kind === 'paused' && (pauses || this.#isOwnPause);
+    const isUp = kind === 'ready' || isOwnPause || (kind === 'failed' && mayRun(state));
+    const isLeft = policy.unmanaged === true || !this.#isServed || isRetired || isDraining;
+    if (!isUp || isLeft || this.#leases.count > 0 || this.isStarting(situation)) return undefined;
+    if (!mayPutToSleep(policy.availability, 'room') || observation.staysAwake !== undefined) return undefined;
+    return Math.max(this.awakeUntilMs(policy), busy.nextMs, mayStopAtMs);
   }
 
   #window(situation: Situation) {

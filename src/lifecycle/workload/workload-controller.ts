@@ -7,26 +7,24 @@
  */
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import type { LeaseUser } from '../../model/running/client-use.ts';
-import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
+import { mayPutToSleep, type WakeCause } from '../../model/availability.ts';
 import { describePublished, type Observation, UNKNOWN } from '../../model/running/observation.ts';
 import type { KeptWorkload } from '../../model/running/kept.ts';
-import type { Protocol, TargetPort } from '../../model/service.ts';
-import type { SleepKind, SleepReason } from '../../model/running/sleep.ts';
+import type { SleepReason } from '../../model/running/sleep.ts';
 import type { WakeFailure } from '../../model/running/wake.ts';
 import { hasRoutes, routedPortsOf } from '../../model/web.ts';
-import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/running/workload-report.ts';
+import type { Keeper, Waker } from '../../model/running/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Happenings } from '../../system/happenings.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget } from '../../system/net/http-client.ts';
+import { Obstacles } from '../clients/obstacles.ts';
 import { WaitingRoom } from '../clients/waiting-room.ts';
 import { Refusal, withObstacle } from '../refusal.ts';
 import type { HeldResult, Tallies } from '../tallies.ts';
-import { describeObstacle } from '../run/obstacle.ts';
-import { RunEndpoints } from '../run/run-endpoints.ts';
 import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
 import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
-import { AsleepRefusals } from './asleep-refusals.ts';
+import { WorkloadAccount } from './record/account.ts';
 import { Demands } from './use/demands.ts';
 import { Chronicle, type WakeFailedTeller } from './record/chronicle.ts';
 import { BusyCheck } from './use/busy-check.ts';
@@ -37,20 +35,19 @@ import {
   awaitsNeeds,
   isBackingOff,
   isGate,
-  isGoingToSleep,
   isWaking,
   type LifecycleEffect,
   type LifecycleEvent,
   type LifecycleState,
   mayRun,
-  needsStart,
   type Step,
   step,
   type Transition,
 } from './machine.ts';
 import { SharedUse } from './use/shared-use.ts';
 import { SleepPolicy } from './sleep-policy.ts';
-import type { StartQueue, StartTurn } from './start-queue.ts';
+import { type Needs, StartPlace, type StartRoom } from './start-place.ts';
+import type { StartQueue } from './start-queue.ts';
 import { LifecycleTimers } from './timers.ts';
 import { WarmPaths } from './use/warm-paths.ts';
 import type { WorkloadPolicy } from './workload-policy.ts';
@@ -64,43 +61,14 @@ const ENDED_WELL = 'it ended by itself at once, without an error (exit code 0)';
 /** Told when the proxy has started or stopped a workload; `observation` is the newest one of it. */
 export type OnAct = (policy: WorkloadPolicy, observation: Observation, act: 'started' | 'stopped') => void;
 
-/** How far what a workload depends on has come; the words name what is lacking. */
-export type NeedsStanding =
-  | { readonly kind: 'met' }
-  | { readonly kind: 'awaited' | 'failed'; readonly words: string };
-
-/** How many workloads may be awake. */
-export interface StartRoom {
-  /** Takes places for the workload and all that starts with it; false where it has to wait for them, or there are never enough. */
-  take(controller: WorkloadController): boolean;
-  leave(controller: WorkloadController): void;
-  isWaiting(controller: WorkloadController): boolean;
-  /** A workload may make room by now. */
-  lookAgain(): void;
-  /** Why the workload waits, in words. */
-  describe(controller: WorkloadController): string;
-  /** Why there are never enough places for it; undefined where there may be. */
-  explainMisfit(controller: WorkloadController): string | undefined;
-}
-
-/** What workloads depend on. */
-export interface Needs {
-  /** Whether something has to come before the workload is started. */
-  mustPrecede(controller: WorkloadController): boolean;
-  /** How far that has come, while the workload is about to be started. */
-  standingOf(controller: WorkloadController): NeedsStanding;
-  /** The longest budget of those that wait for the workload, ms; 0 where none does. */
-  budgetMsFor(controller: WorkloadController): number;
-}
-
 /** What all controllers have in common. */
 export interface ControllerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bounds the starts of all controllers together. */
   readonly starts: StartQueue;
-  readonly room: StartRoom;
-  readonly needs: Needs;
+  readonly room: StartRoom<WorkloadController>;
+  readonly needs: Needs<WorkloadController>;
   readonly tallies: Tallies;
   /** Where the health check of a label may lead; default: to the workload alone. */
   readonly checkLabelUrl?: CheckTarget | undefined;
@@ -124,18 +92,19 @@ export interface ControllerParts {
   readonly onRetired: (controller: WorkloadController) => void;
 }
 
-type Target = { readonly protocol: Protocol; readonly port: TargetPort };
-
 /** Keeps one workload in the state that its clients and leases ask for. `close()` ends it. */
 export class WorkloadController {
   /** The clients that wait for the workload to be awake. */
   readonly room: WaitingRoom;
   readonly warmPaths: WarmPaths;
+  /** Why clients wait, or can't be served. */
+  readonly obstacles: Obstacles;
+  /** What is told of the workload. */
+  readonly account: WorkloadAccount;
   readonly #parts: ControllerParts;
   readonly #backend: Backend;
   readonly #leases: LeaseBook;
   readonly #demands: Demands;
-  readonly #asleep = new AsleepRefusals();
   readonly #shared: SharedUse;
   readonly #chronicle: Chronicle;
   readonly #calls: EngineCalls;
@@ -143,28 +112,19 @@ export class WorkloadController {
   readonly #busy: BusyCheck;
   readonly #timers: LifecycleTimers;
   readonly #runs: RunFollower;
-  /** Its place among the starts of all workloads. */
-  readonly #turn: StartTurn;
+  readonly #place: StartPlace<WorkloadController>;
   #policy: WorkloadPolicy;
   #observation: Observation = UNKNOWN;
   #state: LifecycleState = { kind: 'unknown' };
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
   /** Set while it is being put to sleep. */
   #sleepReason: SleepReason | undefined;
-  #sleepsFor: SleepKind | undefined;
   /** Why it is to be stopped, where that was said while it was being paused. */
   #stopAfterPause: SleepReason | undefined;
-  /** How many idle connections were closed so that it may sleep. */
-  #closedIdle = 0;
-  /** Whether the stop under way is that of a paused workload, whose end was told when it was paused. */
-  #wasPaused = false;
   /** The proxy is about to end: the workload is left as it is. */
   #isDraining = false;
   #isRetired = false;
   #isClosed = false;
-  /** Since when it waits for room, on the monotonic clock. */
-  #roomSinceMs: number | undefined;
-  #lastUsedMs: number | undefined;
   /** How many clients it had when that was looked at last. */
   #clients = 0;
 
@@ -181,23 +141,23 @@ export class WorkloadController {
     this.#leases = new LeaseBook(clock, {
       ...{ onChange: () => this.#leasesChanged(), lastActiveMs: kept?.lastActiveMs },
     });
-    this.#lastUsedMs = kept?.lastUsedMs === undefined ? undefined : Math.min(clock.nowMs(), kept.lastUsedMs);
     this.#leases.countsBegins = policy.rest.idleWhen === 'no_traffic';
     this.#demands = new Demands({
       ...{ room: this.room, leases: this.#leases, availability: () => this.#policy.availability },
     });
     this.warmPaths = new WarmPaths(this.#leases);
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
-    this.#chronicle = new Chronicle(this, options);
+    this.#chronicle = new Chronicle(this, { ...options, sleepsAtMs: () => this.account.sleepsAtMs });
     this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
     this.#busy = new BusyCheck({ ...{ backend, clock, logger, own, checkLabelUrl }, subject: this });
     this.#sleepPolicy = new SleepPolicy({ backend, clock, leases: this.#leases });
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
       if (kind === 'idle') this.#restIdle(reason);
-      else if (kind === 'deadline-passed') this.#dispatch(kind, withObstacle(reason, this.obstacleTo()));
+      else if (kind === 'deadline-passed')
+        this.#dispatch(kind, withObstacle(reason, this.obstacles.between()));
       else this.#dispatch(kind, reason);
     });
-    this.#turn = options.starts.join(() => this.#turnCame());
+    this.#place = new StartPlace(this, { ...options, onTurn: () => this.#turnCame() });
     this.#runs = new RunFollower({
       ...{ clock, logger, own, checkLabelUrl, policy: () => this.#policy },
       onBegin: () => this.#runBegan(),
@@ -205,6 +165,17 @@ export class WorkloadController {
       onReordered: () => this.warmPaths.closeAll(),
       onUnanswered: () => this.#lookAgain(),
       onProven: () => this.#dispatch('gate-passed'),
+    });
+    this.obstacles = new Obstacles({
+      ...{ own, nextStartMs: options.nextStartMs, wakes: this.#chronicle.wakes },
+      ...{ subject: this, demands: this.#demands, runs: this.#runs, place: this.#place },
+      explainMisfit: () => options.room.explainMisfit(this),
+    });
+    this.account = new WorkloadAccount({
+      ...{ clock, kept, subject: this, room: this.room, leases: this.#leases, warmPaths: this.warmPaths },
+      ...{ demands: this.#demands, obstacles: this.obstacles, place: this.#place, busy: this.#busy },
+      ...{ sleepPolicy: this.#sleepPolicy, timers: this.#timers, chronicle: this.#chronicle },
+      situation: () => this.#situation,
     });
   }
 
@@ -227,117 +198,6 @@ export class WorkloadController {
   /** The present run of the workload; undefined while it doesn't run, or has a health gate to pass first. */
   get currentRun(): WorkloadRun | undefined {
     return this.#runs.current;
-  }
-
-  get wakes(): Chronicle['wakes'] {
-    return this.#chronicle.wakes;
-  }
-
-  /** When it goes to sleep for being idle, ms since the epoch; undefined = it doesn't, as things are. */
-  get sleepsAtMs(): number | undefined {
-    const { sleepsAtMs } = this.#timers;
-    // The timer fires too early while clients are there.
-    if (sleepsAtMs === undefined || this.leases === 0) return this.#toEpoch(sleepsAtMs);
-    return this.#toEpoch(Math.max(sleepsAtMs, this.#sleepPolicy.peekIdleUntilMs(this.#situation)));
-  }
-
-  /** When a start that has failed is tried again for who waits, ms since the epoch; undefined where nobody does. */
-  get triesAgainAtMs(): number | undefined {
-    if (this.#state.kind !== 'failed' || this.#demands.for(undefined) === 'none') return undefined;
-    return this.#toEpoch(this.#timers.triesAgainAtMs);
-  }
-
-  /** When a client last came to it, or left it, while it was ready, ms since the epoch; undefined before the first one. */
-  get lastUsedMs(): number | undefined {
-    // Of clients whose traffic counts, what was seen of it.
-    const carriedMs = this.#leases.countsBegins ? this.#toEpoch(this.#leases.idleSinceMs) : undefined;
-    const lastMs = Math.max(this.#lastUsedMs ?? 0, this.warmPaths.lastUsedMs, carriedMs ?? 0);
-    return lastMs === 0 ? undefined : lastMs;
-  }
-
-  /** Everything that is known of the workload now. */
-  get report(): WorkloadReport {
-    const { longestWaitMs } = this.room;
-    const { sleepsAtMs } = this;
-    const isManual = !mayPutToSleep(this.#policy.availability, 'schedule');
-    const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
-    const unavailable = this.refusalAsleep?.message;
-    const { triesAgainAtMs, lastUsedMs } = this;
-    const leastMs = this.#state.kind === 'ready' ? this.#sleepPolicy.awakeUntilMs(this.#policy) : 0;
-    const awakeUntilMs = this.#toEpoch(leastMs > this.monotonicMs() ? leastMs : undefined);
-    const waitsFor = this.#waitsFor;
-    return {
-      ...this.#reportChronicle(),
-      observation: this.#observation,
-      state: this.#state.kind,
-      lastActiveMs: this.lastActiveMs,
-      keepers: this.#keepers,
-      waiting: this.room.size,
-      ...(longestWaitMs !== undefined && { longestWaitMs }),
-      ...(waitsFor !== undefined && { waitsFor }),
-      ...(this.#isWaitingToStart && { waitsIn: this.#turn.isWaiting ? 'queue' : 'room' }),
-      ...(awakeUntilMs !== undefined && { awakeUntilMs }),
-      ...(staysAwake !== undefined && { staysAwake }),
-      ...(unavailable !== undefined && { unavailable }),
-      ...(sleepsAtMs !== undefined && { sleepsAtMs }),
-      ...(lastUsedMs !== undefined && { lastUsedMs }),
-      ...(triesAgainAtMs !== undefined && { triesAgainAtMs }),
-    };
-  }
-
-  get #keepers(): WorkloadReport['keepers'] {
-    const sinceMs = this.#toEpoch(this.#busy.busySinceMs);
-    const { keepers } = this.#leases;
-    return sinceMs === undefined || this.leases > 0 ? keepers : [...keepers, { kind: 'busy', sinceMs }];
-  }
-
-  /** Why its busy_check doesn't answer, where it has failed so often that it counts as not busy. */
-  get busyFailure(): string | undefined {
-    return this.#busy.failure;
-  }
-
-  /** A time on the monotonic clock as ms since the epoch. */
-  #toEpoch(ms: number | undefined): number | undefined {
-    const { clock } = this.#parts;
-    return ms === undefined ? undefined : clock.nowMs() + ms - clock.monotonicMs();
-  }
-
-  #reportChronicle(): Chronicle['report'] {
-    const { report } = this.#chronicle;
-    const { sleepUnderWay, sinceMs } = report;
-    if (sleepUnderWay === undefined || !isGoingToSleep(this.#state)) return report;
-    return { ...report, sleepUnderWay: { ...sleepUnderWay, untilMs: sinceMs + this.graceMs } };
-  }
-
-  /** Why it can't be paused, where that was tried in vain; undefined where it can, or nobody has tried. */
-  get cannotPause(): string | undefined {
-    return this.#sleepPolicy.whyNoPause(this.#observation);
-  }
-
-  get timeline(): Timeline {
-    return this.#chronicle.timeline;
-  }
-
-  /** For what the proxy has put it to sleep, or is doing so; undefined while it is up, and where others have stopped it. */
-  get sleepsFor(): SleepKind | undefined {
-    return this.#sleepsFor;
-  }
-
-  /** What is to be known of it after a restart of the proxy; undefined where nobody has ever used or woken it. */
-  get kept(): KeptWorkload | undefined {
-    const { lastUsedMs } = this;
-    const { lasting: wakes } = this.wakes;
-    if (lastUsedMs === undefined && wakes.length === 0) return undefined;
-    const { timeline } = this;
-    const { lastSleep } = this.#chronicle.report;
-    return {
-      services: this.#policy.services.map(({ name }) => name),
-      seenMs: this.#parts.clock.nowMs(),
-      lastActiveMs: this.lastActiveMs,
-      ...(lastUsedMs !== undefined && { lastUsedMs }),
-      ...{ wakes, timeline },
-      ...(lastSleep !== undefined && { lastSleep }),
-    };
   }
 
   /** How many leases are held. */
@@ -365,51 +225,9 @@ export class WorkloadController {
     return graceMsOf(this.#policy, this.#observation);
   }
 
-  /**
-   * What stands between the workload and its clients now, in words; undefined where nothing is known.
-   * @param target the port that is asked for; left out: any.
-   */
-  obstacleTo(target?: Target): string | undefined {
-    const loop = target === undefined ? undefined : this.explainLoop(target);
-    const { current: run, checkFailure } = this.#runs;
-    const queued = this.#queued;
-    const { state, observation, workload } = this;
-    const wakeFailure = this.wakes.failure;
-    const known = {
-      workload,
-      state,
-      observation,
-      run,
-      checkFailure,
-      wakeFailure,
-      queued,
-      lacking: this.#lacking,
-    };
-    return loop ?? describeObstacle(known, target);
-  }
-
-  /** What it depends on and still lacks, in words; undefined where it doesn't wait for that. */
-  get #lacking(): string | undefined {
-    if (!awaitsNeeds(this.#state)) return undefined;
-    const standing = this.#parts.needs.standingOf(this);
-    return standing.kind === 'met' ? undefined : standing.words;
-  }
-
-  /** What it waits for before its engine is asked to start it, in words. */
-  get #waitsFor(): string | undefined {
-    return this.#queued ?? this.#lacking;
-  }
-
-  /** What it waits for in its sleep, in words. */
-  get #queued(): string | undefined {
-    const { room, starts } = this.#parts;
-    if (room.isWaiting(this)) return `it waits for room: ${room.describe(this)}`;
-    return this.#turn.isWaiting ? `it waits for its turn: ${starts.load}` : undefined;
-  }
-
   /** Whether it waits for its turn to start. */
   get isQueued(): boolean {
-    return this.#turn.isWaiting;
+    return this.#place.waitsIn === 'queue';
   }
 
   get isClosed(): boolean {
@@ -431,19 +249,8 @@ export class WorkloadController {
    * sleep, or somebody else has paused it.
    */
   get mayMakeRoomAtMs(): number | undefined {
-    const { kind } = this.#state;
-    const { policy } = this;
-    const pauses = policy.rest.way === 'pause' || policy.rest.pauseAfterMs !== undefined;
-    const isOwnPause = kind === 'paused' && (pauses || this.#sleepPolicy.isOwnPause);
-    const isUp = kind === 'ready' || isOwnPause || (kind === 'failed' && mayRun(this.#state));
-    const isLeft =
-      policy.unmanaged === true || !this.#sleepPolicy.isServed || this.#isRetired || this.#isDraining;
-    if (!isUp || isLeft || this.leases > 0 || this.#shared.isStandby) return undefined;
-    if (!this.#mayStopFor({ kind: 'room', words: '' }) || this.#observation.staysAwake !== undefined)
-      return undefined;
-    if (this.#sleepPolicy.isStarting(this)) return undefined;
-    const { mayStopAtMs } = this.#timers;
-    return Math.max(this.#sleepPolicy.awakeUntilMs(policy), this.#busy.nextMs, mayStopAtMs);
+    if (this.#shared.isStandby) return undefined;
+    return this.#sleepPolicy.mayMakeRoomAtMs(this.#situation, this.#timers);
   }
 
   /**
@@ -460,29 +267,10 @@ export class WorkloadController {
     return this.isLeaving;
   }
 
-  /** Why it can never be started, since it needs more room than there is; undefined where it can. */
-  explainMisfit(): string | undefined {
-    return needsStart(this.#state, this.#observation.state)
-      ? this.#parts.room.explainMisfit(this)
-      : undefined;
-  }
-
   /** It has got the room that it waited for, and gives it back where nobody wants the workload awake any more. */
   roomCame(): void {
     this.#startAsked();
-    if (!this.#isWaitingToStart && this.#state.kind !== 'starting') this.#parts.room.leave(this);
-  }
-
-  /** Whether it waits for room, or for its turn to start. */
-  get #isWaitingToStart(): boolean {
-    return this.#turn.isWaiting || this.#parts.room.isWaiting(this);
-  }
-
-  /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
-  explainLoop(target: Target): string | undefined {
-    const explainOwn = this.#parts.own?.explain;
-    if (explainOwn === undefined) return undefined;
-    return new RunEndpoints(this.#observation, { explainOwn }).explainLoop(target);
+    if (this.#place.waitsIn === undefined && this.#state.kind !== 'starting') this.#place.leave();
   }
 
   /**
@@ -491,7 +279,7 @@ export class WorkloadController {
    * undefined where it was none, or the workload still waits.
    */
   watchQueue(): () => string | undefined {
-    return this.#turn.watchWait();
+    return this.#place.watchQueue();
   }
 
   /** Follows the workload, from what its backend knows. */
@@ -598,27 +386,6 @@ export class WorkloadController {
     else if (standing.kind === 'failed') this.#dispatch('needs-failed', standing.words);
   }
 
-  /** Why every client is refused at once: see `refusalOf`. */
-  get refusalAsleep(): Refusal | undefined {
-    return this.refusalOf({ mayWake: true });
-  }
-
-  /**
-   * Why a client is refused at once: the workload sleeps, this client doesn't wake it, and nobody else who may has asked for it.
-   * Undefined where it is served, or may wait.
-   * @param options.mayWake whether it may wake the workload, where clients may.
-   */
-  refusalOf(options: { readonly mayWake: boolean }): Refusal | undefined {
-    const mayOthersWake = mayWake(this.#policy.availability, 'client');
-    if ((options.mayWake && mayOthersWake) || !needsStart(this.#state, this.#observation.state))
-      return undefined;
-    if (this.#demands.atTurn !== 'none') return undefined;
-    const { policy, state, observation } = this;
-    const nextStartMs = mayOthersWake ? undefined : this.#nextStartMs();
-    const { failure } = this.wakes;
-    return this.#asleep.for({ policy, state, observation, failure, nextStartMs, mayOthersWake });
-  }
-
   /** A client has waited for so long. */
   noteHeld(result: HeldResult, ms: number): void {
     this.#parts.tallies.held[result].observe(ms / 1_000);
@@ -652,7 +419,7 @@ export class WorkloadController {
       !services.some(({ web }) => hasRoutes(web));
     // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on. So it may
     // where clients of another service would wait for longer.
-    if (timeout !== undefined && !this.#turn.hadToWait && budgetMs >= startTimeoutMs)
+    if (timeout !== undefined && !this.#place.hadToWait && budgetMs >= startTimeoutMs)
       this.#dispatch('gate-failed', timeout.message);
     // The start has time left. Only a client can prove a datagram port: the next client does, or the start runs out of time.
     else if (timeout !== undefined && hasDatagramsOnly) return;
@@ -710,7 +477,7 @@ export class WorkloadController {
     this.#isClosed = this.#isRetired = true;
     this.warmPaths.closeAll();
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
-    this.#turn.end();
+    this.#place.endTurn();
     this.#calls.close('the proxy is shutting down');
     this.#busy.close();
     this.#chronicle.close();
@@ -730,26 +497,21 @@ export class WorkloadController {
   /** It has been idle for long enough. */
   #restIdle(words: string): void {
     const { sleepSoon } = this.#sleepPolicy;
-    if (sleepSoon === undefined && this.leases > 0 && this.#sleepPolicy.hasTraffic(this.#situation))
-      return this.#followTimers();
-    if (sleepSoon === undefined && this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree)
-      return void this.askBusy();
-    if (sleepSoon === undefined && this.leases > 0) return this.#closeIdle();
+    if (sleepSoon === undefined) {
+      if (this.leases > 0 && this.#sleepPolicy.hasTraffic(this.#situation)) return this.#followTimers();
+      if (this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree)
+        return void this.askBusy();
+      if (this.leases > 0) return this.#closeIdle();
+    }
     // A client on a warm path that was not reported yet still counts as use; it is reported now.
-    if (!this.warmPaths.tryCloseAll()) return;
-    const closed = this.#leases.isEndingIdle ? this.#closedIdle : 0;
-    const many =
-      closed === 1
-        ? '1 connection that carried nothing was closed'
-        : `${closed} connections that carried nothing were closed`;
-    this.#putToSleep(sleepSoon ?? { kind: 'idle', words: closed === 0 ? words : `${words}: ${many}` });
+    if (this.warmPaths.tryCloseAll()) this.#putToSleep(sleepSoon ?? this.#sleepPolicy.idleReason(words));
   }
 
   /** Nobody has carried anything: ends the connections that are there. Their leases end with them, and then it is put to sleep. */
   #closeIdle(): void {
     const { staysAwake } = this.#observation;
     if (staysAwake !== undefined && this.#policy.rest.way === 'stop') this.#chronicle.staysAwake(staysAwake);
-    else this.#closedIdle = this.#sleepPolicy.closeIdle();
+    else this.#sleepPolicy.closeIdle();
     this.#followTimers();
   }
 
@@ -834,19 +596,17 @@ export class WorkloadController {
     const demand = isAsked && by === undefined ? this.#demands.atTurn : this.#demands.for(by);
     const isCompleted = this.#leases.runsToItsEnd && hasCompleted(this.#observation);
     const next = step(this.#state, { kind, engine, stoppedBy, isCompleted }, demand);
-    const { name } = this.#policy;
-    const wakes = next.effects.includes('wake');
-    if (wakes && !awaitsNeeds(this.#state) && !this.#parts.room.take(this)) {
-      this.#roomSinceMs ??= this.monotonicMs();
-      return { state: asleep(this.#state, engine), effects: [] };
+    if (!next.effects.includes('wake')) return next;
+    switch (this.#place.take({ atOnce: this.#leases.hasUrgent })) {
+      case 'taken':
+        return next;
+      case 'waits':
+        return { state: asleep(this.#state, engine), effects: [] };
+      case 'needs':
+        // Whoever has asked may leave meanwhile: the start goes on, as any other does.
+        this.#demands.ask(by ?? this.#demands.causeAtTurn ?? 'client');
+        return { state: NEEDS, effects: next.effects.filter((effect) => effect !== 'wake') };
     }
-    if (wakes && !awaitsNeeds(this.#state) && this.#parts.needs.mustPrecede(this)) {
-      // Whoever has asked may leave meanwhile: the start goes on, as any other does.
-      this.#demands.ask(by ?? this.#demands.causeAtTurn ?? 'client');
-      return { state: NEEDS, effects: next.effects.filter((effect) => effect !== 'wake') };
-    }
-    if (!wakes || this.#turn.take({ atOnce: this.#leases.hasUrgent, name })) return next;
-    return { state: asleep(this.#state, engine), effects: [] };
   }
 
   #enter(
@@ -854,27 +614,22 @@ export class WorkloadController {
     { reason, failure }: { readonly reason: string | undefined; readonly failure: WakeFailure },
   ): void {
     const transition: Transition = { before: this.#state, after };
-    const roomMs = this.#roomWaitMs;
+    const { waited } = this.#place;
     this.#state = after;
-    if (!this.#parts.room.isWaiting(this)) this.#roomSinceMs = undefined;
-    if (isGoingToSleep(after)) {
-      this.#wasPaused = transition.before.kind === 'paused';
-      this.#sleepsFor = this.#sleepReason?.kind ?? this.#sleepsFor;
-    } else if (mayRun(after)) this.#sleepsFor = undefined;
-    if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
-    this.#sleepPolicy.follow(transition);
+    this.#place.follow(after);
+    this.#sleepPolicy.follow(transition, this.#sleepReason);
     // Whoever waits for it to be awake no longer does once that is so.
     const demand = this.#demands.lastOfWaiting;
     if (after.kind === 'ready') this.#leases.meetAll();
     else if (after.kind === 'stopped' && this.#leases.runsToItsEnd && hasCompleted(this.#observation))
       this.#leases.meetAll();
-    if (after.kind === 'ready' && this.#leases.clients > 0) this.#lastUsedMs = this.#parts.clock.nowMs();
+    if (after.kind === 'ready' && this.#leases.clients > 0) this.account.noteUse();
     if (after.kind !== 'ready') {
       this.warmPaths.closeAll();
       this.#busy.forget();
     }
     this.#chronicle.follow(transition, {
-      ...{ demand, by: this.#demands.lastBy, queuedMs: this.#turn.queuedMs, roomMs },
+      ...{ demand, by: this.#demands.lastBy, ...waited },
       ...{ reason, failure, sleep: this.#sleepReason },
     });
   }
@@ -896,7 +651,10 @@ export class WorkloadController {
       case 'refuse':
         this.#calls.abortWake('the start took too long');
         return this.room.refuseAll(
-          new Refusal(late ? 'timeout' : 'failed', reason ?? this.wakes.failure ?? 'the start failed'),
+          new Refusal(
+            late ? 'timeout' : 'failed',
+            reason ?? this.#chronicle.wakes.failure ?? 'the start failed',
+          ),
         );
     }
   }
@@ -906,7 +664,7 @@ export class WorkloadController {
     if (outcome === 'slept' || outcome === 'sleep-failed') this.#timers.sleepEnded(outcome);
     if (outcome === 'sleep-failed') this.#chronicle.sleepFailed(error);
     if (outcome === 'woken') this.#parts.onAct?.(this.#policy, this.#observation, 'started');
-    if (outcome === 'slept' && !this.#wasPaused)
+    if (outcome === 'slept' && !this.#sleepPolicy.wasPaused)
       this.#parts.onAct?.(this.#policy, this.#observation, 'stopped');
     if (outcome === 'slept' && this.#stopsPaused()) return;
     if (outcome === 'woken') return this.#dispatch(outcome, this.#observation.detail);
@@ -951,43 +709,24 @@ export class WorkloadController {
   #turnCame(): void {
     if (awaitsNeeds(this.#state)) {
       this.followNeeds();
-      if (this.#state.kind !== 'starting' || awaitsNeeds(this.#state)) this.#turn.end();
+      if (this.#state.kind !== 'starting' || awaitsNeeds(this.#state)) this.#place.endTurn();
       return;
     }
     this.#startAsked();
-    if (this.#state.kind !== 'starting') this.#turn.end();
+    if (this.#state.kind !== 'starting') this.#place.endTurn();
   }
 
   /** Leaves the queue for a start where nobody wants the workload awake any more. @param reason why the last client left. */
   #followTurn(reason?: unknown): void {
-    if (!this.#isWaitingToStart) return;
+    if (this.#place.waitsIn === undefined) return;
     const { kind } = this.#state;
     const isDown =
       kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state) || awaitsNeeds(this.#state);
     if (isDown && this.#demands.atTurn !== 'none') return;
-    const failure = this.#turn.isWaiting ? 'queue' : 'room';
-    const waited = { queuedMs: this.#turn.queuedMs, roomMs: this.#roomWaitMs };
-    this.#turn.end();
-    this.#parts.room.leave(this);
-    this.#roomSinceMs = undefined;
+    const waited = this.#place.leave();
     this.#forgetAsked();
-    if (reason instanceof Refusal && reason.code === 'timeout') {
-      this.#chronicle.missed(this.#demands.last ?? 'somebody', {
-        ...{ ...waited, failure, reason: reason.message },
-      });
-    }
-  }
-
-  /** How long the start under way has waited for room. */
-  get #roomWaitMs(): number {
-    return this.#roomSinceMs === undefined ? 0 : this.monotonicMs() - this.#roomSinceMs;
-  }
-
-  /** When a schedule starts it next, ms since the epoch; undefined where none does. */
-  #nextStartMs(): number | undefined {
-    const { nextStartMs } = this.#parts;
-    const starts = this.#policy.services.flatMap(({ name }) => nextStartMs?.(name) ?? []);
-    return starts.length === 0 ? undefined : Math.min(...starts);
+    if (reason instanceof Refusal && reason.code === 'timeout')
+      this.#chronicle.missed(this.#demands.last ?? 'somebody', { ...waited, reason: reason.message });
   }
 
   /** It has what it has waited for in its sleep: starts it, where somebody still wants it awake. */
@@ -1001,7 +740,7 @@ export class WorkloadController {
   /** What was asked for is remembered while it waits for room, its turn, what it needs, or the end of a stop; no longer. */
   #forgetAsked(): void {
     const isBetween = this.#state.kind === 'stopping' || awaitsNeeds(this.#state);
-    if (!isBetween && !this.#isWaitingToStart) this.#demands.withdraw();
+    if (!isBetween && this.#place.waitsIn === undefined) this.#demands.withdraw();
   }
 
   /** Withdraws what `hold()` has asked for. */
@@ -1021,10 +760,10 @@ export class WorkloadController {
   /** Refuses the clients that wait, where the workload sleeps and is not woken for them. */
   #refuseAsleep(): void {
     if (this.room.size === 0) return;
-    const refusal = this.refusalAsleep;
+    const refusal = this.obstacles.refusalAsleep;
     if (refusal !== undefined) this.room.refuseAll(refusal);
     if (this.room.size === this.room.wakers) return;
-    const ofGuests = this.refusalOf({ mayWake: false });
+    const ofGuests = this.obstacles.refusalOf({ mayWake: false });
     if (ofGuests !== undefined) this.room.refuseGuests(ofGuests);
   }
 
@@ -1037,8 +776,7 @@ export class WorkloadController {
     const { clients } = this.#leases;
     const isReady = this.#state.kind === 'ready';
     const isOneOfMany = isReady && clients !== this.#clients && Math.min(clients, this.#clients) > 0;
-    if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle)
-      this.#lastUsedMs = this.#parts.clock.nowMs();
+    if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle) this.account.noteUse();
     this.#clients = clients;
     if (isReady && this.leases > 0) this.#sleepPolicy.stayAwake();
     // Each request comes through here. Between the first client and the last one, nothing depends on how many there are.
@@ -1055,7 +793,8 @@ export class WorkloadController {
 
   #followRun(): void {
     this.#runs.follow(this.#state, this.#observation);
-    if (awaitsNeeds(this.#state)) this.#chronicle.enterPhase(this.#turn.isWaiting ? 'queue' : 'dependencies');
+    if (awaitsNeeds(this.#state))
+      this.#chronicle.enterPhase(this.#place.waitsIn === 'queue' ? 'queue' : 'dependencies');
     else if (!isGate(this.#state)) this.#chronicle.enterPhase('engine');
     else this.#chronicle.enterPhase(this.currentRun === undefined ? 'health' : 'port');
   }

@@ -50,7 +50,10 @@ describe('a workload that nobody waits for', () => {
     await bench.until(() => state().kind !== 'starting', 10);
     expect(state()).toEqual({ kind: 'failed', running: true });
     const reason = `not ready within 4000 ms: connection refused at 127.0.0.1:${closed}`;
-    expect(bench.controller('db').wakes).toMatchObject({ failure: reason, last: { result: 'failed' } });
+    expect(bench.controller('db').account.wakes).toMatchObject({
+      failure: reason,
+      last: { result: 'failed' },
+    });
     expect(bench.backend.calls).toEqual([]);
   });
 

@@ -71,12 +71,12 @@ describe('a workload whose idle connections do not count', () => {
     two.carry(1);
     await bench.clock.advance(119_999);
     expect([one.closes, two.closes]).toEqual([0, 0]);
-    expect(controller().report.sleepsAtMs).toBe(bench.clock.nowMs() + 1);
+    expect(controller().account.report.sleepsAtMs).toBe(bench.clock.nowMs() + 1);
     await bench.clock.advance(1);
     expect([one.closes, two.closes]).toEqual([1, 1]);
     expect(bench.backend.log).toEqual(['sleep docker/db']);
     await bench.clock.advance(300);
-    expect(controller().report.lastSleep?.words).toBe(
+    expect(controller().account.report.lastSleep?.words).toBe(
       'idle for 120 s: 2 connections that carried nothing were closed',
     );
   });
@@ -98,7 +98,7 @@ describe('a workload whose idle connections do not count', () => {
     for (let minute = 0; minute < 10; minute++) {
       await bench.clock.advance(60_000);
       connection.carry(1);
-      expect(controller().report.sleepsAtMs).toBe(bench.clock.nowMs() + 120_000);
+      expect(controller().account.report.sleepsAtMs).toBe(bench.clock.nowMs() + 120_000);
     }
     expect(bench.backend.calls).toEqual([]);
     connection.lease?.release();

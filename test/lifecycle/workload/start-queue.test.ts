@@ -131,14 +131,14 @@ describe('starts of many workloads', () => {
     const waits = client('c');
     await bench.clock.advance(29_000);
     const why = 'it waits for its turn: 2 of 2 starts are under way (max_starting)';
-    expect(bench.controller('c').obstacleTo({ protocol: 'tcp', port: server.port })).toBe(why);
+    expect(bench.controller('c').obstacles.between({ protocol: 'tcp', port: server.port })).toBe(why);
     expect(waits.outcome).toBe('waiting');
     await bench.clock.advance(1_000);
     await expect(waits.served).rejects.toMatchObject({
       code: 'timeout',
       message: `not ready within 30000 ms: ${why}`,
     });
-    expect(bench.controller('c').wakes.last).toMatchObject({
+    expect(bench.controller('c').account.wakes.last).toMatchObject({
       cause: 'for 10.0.0.5:4242',
       result: 'failed',
       reason: `not ready within 30000 ms: ${why}`,
@@ -180,8 +180,8 @@ describe('starts of many workloads', () => {
         'not ready within 3000 ms, of which it waited 2900 ms for its turn (max_starting is 2): the engine has not started it yet',
     });
     await end('c', 'succeed');
-    await bench.until(() => bench.controller('c').wakes.last !== undefined);
-    expect(bench.controller('c').wakes.last).toMatchObject({
+    await bench.until(() => bench.controller('c').account.wakes.last !== undefined);
+    expect(bench.controller('c').account.wakes.last).toMatchObject({
       atMs: askedAtMs,
       result: 'ready',
       phases: { queue: 2_900, engine: 100 },
@@ -217,7 +217,7 @@ describe('starts of many workloads', () => {
     await expect(refused).rejects.toMatchObject({ message: expect.stringContaining(why) });
     expect(bench.controller('u').state).toEqual({ kind: 'starting', phase: 'gate' });
     await bench.until(() => bench.controller('u').state.kind !== 'starting', 10);
-    expect(bench.controller('u').wakes.last).toMatchObject({
+    expect(bench.controller('u').account.wakes.last).toMatchObject({
       result: 'failed',
       reason: `not ready within 3000 ms: ${why}`,
     });

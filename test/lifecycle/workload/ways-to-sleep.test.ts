@@ -46,7 +46,7 @@ describe('WorkloadController', () => {
     await bench.clock.advance(301);
     expect(log()).toEqual(['pause', 'sleep']);
     expect(controller().state.kind).toBe('stopped');
-    expect(controller().report.lastSleep).toMatchObject({ kind: 'idle', words: 'idle for 120 s' });
+    expect(controller().account.report.lastSleep).toMatchObject({ kind: 'idle', words: 'idle for 120 s' });
   });
 
   test('wakes what is paused for a client, who may come while it is being paused', async () => {
@@ -90,7 +90,7 @@ describe('WorkloadController', () => {
     bench.backend.last.refuse('this system has no freezer');
     await settle();
     expect(bench.lines).toContain("db can't be paused, so it is stopped instead: this system has no freezer");
-    expect(controller().cannotPause).toBe('this system has no freezer');
+    expect(controller().account.cannotPause).toBe('this system has no freezer');
     await bench.clock.advance(120_000);
     expect(log()).toEqual(['pause', 'sleep']);
   });
@@ -131,13 +131,13 @@ describe('WorkloadController', () => {
     const client = bench.client('db', server.port);
     await bench.until(() => client.outcome === 'served');
     const readyMs = bench.clock.monotonicMs();
-    expect(controller().report.awakeUntilMs).toBe(bench.clock.nowMs() + 300_000);
+    expect(controller().account.report.awakeUntilMs).toBe(bench.clock.nowMs() + 300_000);
     (await client.served).release();
     await bench.clock.advance(299_000);
     expect(log()).toEqual(['wake']);
     await bench.clock.advance(1_000 - (bench.clock.monotonicMs() - readyMs - 299_000));
     expect(log()).toEqual(['wake', 'sleep']);
-    expect(controller().report.awakeUntilMs).toBeUndefined();
+    expect(controller().account.report.awakeUntilMs).toBeUndefined();
     await bench.clock.advance(300);
     const again = bench.client('db', server.port);
     await bench.until(() => again.outcome === 'served');

@@ -325,7 +325,7 @@ export class World {
     const services = [...reconciler.current.entries.values()].map(({ service }) => service);
     for (const client of [...this.#clients]) this.end(client);
     const held = holds.list();
-    const used = new Map(services.map(({ name }) => [name, lifecycle.find(name)?.lastUsedMs]));
+    const used = new Map(services.map(({ name }) => [name, lifecycle.find(name)?.account.lastUsedMs]));
     if (how === 'ended') await keeping.close();
     schedules.close();
     holds.closeAll();
@@ -346,7 +346,7 @@ export class World {
         this.#forgotten.push(`the hold on ${service} is forgotten`);
     // Of a service that has come to the workload meanwhile, more may be known than before.
     for (const [name, lastMs] of used)
-      if (lastMs !== undefined && this.lifecycle.find(name)?.lastUsedMs !== lastMs)
+      if (lastMs !== undefined && this.lifecycle.find(name)?.account.lastUsedMs !== lastMs)
         this.#forgotten.push(`when ${name} was used is forgotten`);
   }
 
@@ -699,12 +699,13 @@ export class World {
   #noteWaiting(): void {
     for (const { service } of this.reconciler.current.entries.values()) {
       const key = workloadKey(service.workload);
-      const { state, report } = this.#controllerOf(key) ?? {};
+      const { state, account } = this.#controllerOf(key) ?? {};
       const isBetween = state?.kind === 'stopping' || (state !== undefined && awaitsNeeds(state));
-      const isWaiting = isBetween || report?.waitsIn !== undefined;
+      const waitsIn = account?.report.waitsIn;
+      const isWaiting = isBetween || waitsIn !== undefined;
       if (isWaiting && this.#isAskedFor(key)) this.#askedWaiting.add(key);
       else this.#askedWaiting.delete(key);
-      const isPlaced = report?.waitsIn === 'queue' || (state !== undefined && awaitsNeeds(state));
+      const isPlaced = waitsIn === 'queue' || (state !== undefined && awaitsNeeds(state));
       this.#placed[isPlaced ? 'add' : 'delete'](key);
       if (!isPlaced) this.#placedBefore.delete(key);
     }
@@ -750,7 +751,7 @@ export class World {
     if (this.draining) return [];
     return [...this.reconciler.current.entries.values()].flatMap(({ service }) => {
       const controller = this.lifecycle.find(service.name);
-      const isKept = controller?.report.keepers.some(({ kind }) => kind === 'window');
+      const isKept = controller?.account.report.keepers.some(({ kind }) => kind === 'window');
       // Windows of one service keep the workload of all of them awake.
       const isOpen = controller !== undefined && this.#hasOpenWindow(controller.policy);
       return isKept === isOpen ? [] : [`a window of ${service.name} is ${isOpen ? '' : 'not '}open`];
@@ -772,7 +773,9 @@ export class World {
   #checkChain({ name, workload, dependsOn }: Service): readonly string[] {
     const { state = ABSENT } = this.lifecycle.find(name) ?? {};
     if (!awaitsNeeds(state) || this.#placedBefore.has(workloadKey(workload))) return [];
-    const lacking = dependsOn.filter((one) => this.lifecycle.find(one.name)?.report.waitsIn === 'room');
+    const lacking = dependsOn.filter(
+      (one) => this.lifecycle.find(one.name)?.account.report.waitsIn === 'room',
+    );
     return lacking.map((one) => `${name} waits for ${one.name}, which has no place`);
   }
 
@@ -781,9 +784,9 @@ export class World {
     const others = this.#countAwake(key);
     const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
     // What is paused has its place already, and so has what is just seen to have stopped. What others start is no reason to lose it.
-    const { observation, timeline } = this.#controllerOf(key) ?? {};
+    const { observation, account } = this.#controllerOf(key) ?? {};
     // Whoever came while it was being stopped has it started again at once.
-    const isAgain = timeline?.at(-2)?.life === 'stopping';
+    const isAgain = account?.timeline.at(-2)?.life === 'stopping';
     // Who got its places got those of all that it needs, also where a reload has brought others since then.
     const goesAlong = this.#servicesOn(key).some((service) =>
       this.#usersOf(service).some(({ workload }) => this.#placedBefore.has(workloadKey(workload))),
@@ -877,11 +880,11 @@ export class World {
   /** Why a ready workload must not be put to sleep yet for being idle, or for another one; undefined where it may. */
   #whyNoRest(key: string): string | undefined {
     const controller = this.#controllerOf(key);
-    const kind = controller?.report.sleepUnderWay?.kind;
+    const kind = controller?.account.report.sleepUnderWay?.kind;
     if (controller === undefined || (kind !== 'idle' && kind !== 'room')) return undefined;
     // What can't be paused is stopped instead, at once.
-    if (controller.cannotPause !== undefined) return undefined;
-    const [before] = controller.timeline.slice(-2);
+    if (controller.account.cannotPause !== undefined) return undefined;
+    const [before] = controller.account.timeline.slice(-2);
     if (before?.life !== 'awake') return undefined;
     const { minAwakeMs, busyCheck } = controller.policy.rest;
     const awakeMs = this.clock.nowMs() - before.atMs;

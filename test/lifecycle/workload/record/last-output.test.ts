@@ -15,7 +15,7 @@ describe('the last output', () => {
   afterEach(async () => {
     expect(await bench.close()).toBe(0);
   });
-  const output = () => bench.controller('db').wakes.output;
+  const output = () => bench.controller('db').account.wakes.output;
   const told = () => bench.lines.filter((line) => line.startsWith('db | '));
   /** A client whose start fails. */
   const fail = async () => {
@@ -54,7 +54,7 @@ describe('the last output', () => {
       await fail();
       await settle();
     }
-    const kept = bench.controller('db').wakes.kept.map(({ output: lines }) => lines);
+    const kept = bench.controller('db').account.wakes.kept.map(({ output: lines }) => lines);
     expect(kept).toEqual([['first'], ['second'], ['third']]);
   });
 

@@ -20,7 +20,7 @@ describe('the history of a workload', () => {
   afterEach(async () => {
     expect(await bench.close()).toBe(0);
   });
-  const report = () => bench.controller('db').report;
+  const report = () => bench.controller('db').account.report;
   const add = () => bench.add(aBareService({ idleTimeoutMs: AWAKE_MS }), STOPPED);
   const wake = async () => {
     const calls = bench.backend.calls.length;
@@ -73,7 +73,7 @@ describe('the history of a workload', () => {
     await bench.clock.advance(10_000);
     await wake();
     await sleep();
-    expect(bench.controller('db').timeline).toEqual([
+    expect(bench.controller('db').account.timeline).toEqual([
       { atMs: startMs, life: 'asleep' },
       { atMs: startMs + 10_000, life: 'waking' },
       { atMs: startMs + 10_500, life: 'awake' },
@@ -88,7 +88,7 @@ describe('the history of a workload', () => {
       await wake();
       await sleep();
     }
-    expect(bench.controller('db').timeline).toHaveLength(200);
+    expect(bench.controller('db').account.timeline).toHaveLength(200);
     expect(report().wakes).toHaveLength(50);
     expect(report().sleeps).toEqual({ idle: 80 });
   });
@@ -147,7 +147,7 @@ describe('who has used a workload', () => {
   afterEach(async () => {
     expect(await bench.close()).toBe(0);
   });
-  const report = () => bench.controller('db').report;
+  const report = () => bench.controller('db').account.report;
 
   test('is nobody where only a schedule has woken it', async () => {
     bench.add(aBareService(), STOPPED);
@@ -204,7 +204,7 @@ describe('a workload that cannot start, and is kept by hand', () => {
     for (let round = 1; round < 6; round++) {
       await bench.backend.called(round);
       await crash();
-      const { triesAgainAtMs = 0, keepers } = controller().report;
+      const { triesAgainAtMs = 0, keepers } = controller().account.report;
       expect(keepers).toMatchObject([{ kind: 'hand' }]);
       delays.push(triesAgainAtMs - bench.clock.nowMs());
       await bench.clock.advance(triesAgainAtMs - bench.clock.nowMs());
@@ -212,15 +212,15 @@ describe('a workload that cannot start, and is kept by hand', () => {
     expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000]);
     bench.backend.last.succeed(RUNNING);
     await settle();
-    expect(controller().report).toMatchObject({ life: 'awake' });
-    expect(controller().report.triesAgainAtMs).toBeUndefined();
+    expect(controller().account.report).toMatchObject({ life: 'awake' });
+    expect(controller().account.report.triesAgainAtMs).toBeUndefined();
   });
 
   test('is not tried again once nobody keeps it', async () => {
     const lease = hold();
     await crash();
     lease.release();
-    expect(controller().report.triesAgainAtMs).toBeUndefined();
+    expect(controller().account.report.triesAgainAtMs).toBeUndefined();
     await bench.clock.advance(60_000);
     expect(bench.backend.count('wake')).toBe(1);
   });
@@ -231,7 +231,10 @@ describe('a workload that cannot start, and is kept by hand', () => {
     hold().release();
     expect(bench.backend.count('wake')).toBe(2);
     await crash();
-    expect(controller().report.wakes).toMatchObject([{ by: 'hand' }, { by: 'hand', cause: 'by hand' }]);
+    expect(controller().account.report.wakes).toMatchObject([
+      { by: 'hand' },
+      { by: 'hand', cause: 'by hand' },
+    ]);
   });
 
   test('is woken again by hand where it is just going to sleep', async () => {
@@ -245,12 +248,12 @@ describe('a workload that cannot start, and is kept by hand', () => {
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db', 'wake docker/db']);
     bench.backend.last.succeed(RUNNING);
     await settle();
-    expect(controller().wakes.last).toMatchObject({ by: 'hand', result: 'ready' });
+    expect(controller().account.wakes.last).toMatchObject({ by: 'hand', result: 'ready' });
     await bench.clock.advance(1_000);
     controller().sleep({ kind: 'hand', words: 'by hand' });
     bench.backend.last.succeed(STOPPED);
     await settle();
-    expect(controller().report).toMatchObject({ life: 'asleep' });
+    expect(controller().account.report).toMatchObject({ life: 'asleep' });
   });
 });
 
@@ -263,7 +266,7 @@ describe('a workload whose start has failed', () => {
   afterEach(async () => {
     expect(await bench.close()).toBe(0);
   });
-  const report = () => bench.controller('db').report;
+  const report = () => bench.controller('db').account.report;
   const wake = async (outcome: Observation) => {
     const calls = bench.backend.calls.length;
     bench.controller('db').demand('for 10.0.0.5:4242');

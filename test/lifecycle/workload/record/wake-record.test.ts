@@ -19,7 +19,7 @@ describe('the last wake', () => {
     expect(await bench.close()).toBe(0);
   });
   const add = (service: Service = SERVICE) => bench.add(service, STOPPED);
-  const wakes = () => bench.controller('db').wakes;
+  const wakes = () => bench.controller('db').account.wakes;
   const messageOf = async (client: { readonly served: Promise<unknown> }) =>
     client.served.then(
       () => 'served',
@@ -213,7 +213,7 @@ describe('the last wake', () => {
     await bench.clock.advance(200);
     bench.backend.last.succeed({ ...RUNNING, health: 'starting' });
     await bench.clock.advance(300);
-    expect(bench.controller('db').report.wakeUnderWay).toMatchObject({
+    expect(bench.controller('db').account.report.wakeUnderWay).toMatchObject({
       ...{ cause: 'for 10.0.0.5:4242', phase: 'health' },
       phases: { engine: 200, health: 300, port: 0 },
     });

@@ -42,8 +42,8 @@ describe('a busy check', () => {
     const startMs = bench.clock.monotonicMs();
     await bench.clock.advance(10_000);
     expect(bench.backend.calls).toEqual([]);
-    expect(controller().report.keepers).toMatchObject([{ kind: 'busy' }]);
-    expect(controller().report.sleepsAtMs).toBe(bench.clock.nowMs() + 30_000);
+    expect(controller().account.report.keepers).toMatchObject([{ kind: 'busy' }]);
+    expect(controller().account.report.sleepsAtMs).toBe(bench.clock.nowMs() + 30_000);
     await bench.clock.advance(60_001);
     expect(asked.map((ms) => ms - startMs)).toEqual([10_000, 40_000, 70_000]);
     expect(bench.backend.log).toEqual(['sleep docker/db']);
@@ -86,10 +86,10 @@ describe('a busy check', () => {
     add();
     await bench.clock.advance(4 * 120_000);
     expect(bench.backend.calls).toEqual([]);
-    expect(controller().busyFailure).toBeUndefined();
+    expect(controller().account.busyFailure).toBeUndefined();
     await bench.clock.advance(120_001);
     expect(bench.backend.log).toEqual(['sleep docker/db']);
-    expect(controller().busyFailure).toBe('403');
+    expect(controller().account.busyFailure).toBe('403');
     expect(bench.lines).toContain('db counts as not busy: its busy_check has failed 3 times in a row: 403');
   });
 
@@ -97,13 +97,13 @@ describe('a busy check', () => {
     outcomes = [127, 126, 127];
     add({ idleTimeoutMs: 60_000 });
     await bench.clock.advance(180_001);
-    expect(controller().busyFailure).toBe('exit code 127: the command could not be run');
+    expect(controller().account.busyFailure).toBe('exit code 127: the command could not be run');
     await bench.clock.advance(1_000);
     bench.backend.tell('docker/db', RUNNING);
     bench.backend.runCommand = (_workload, { signal }) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     await bench.clock.advance(65_001);
-    expect(controller().busyFailure).toBe('no answer within 5 s');
+    expect(controller().account.busyFailure).toBe('no answer within 5 s');
     expect(bench.backend.count('sleep')).toBe(2);
   });
 
@@ -114,7 +114,7 @@ describe('a busy check', () => {
     );
     add({}, { kind: 'url', url: aUrl(`http://{{container}}:${web.port}/busy`) });
     await bench.clock.advance(120_000);
-    await bench.until(() => controller().report.keepers.length > 0);
+    await bench.until(() => controller().account.report.keepers.length > 0);
     status = 503;
     await bench.clock.advance(120_000);
     await bench.until(() => bench.backend.calls.length > 0);

@@ -1,7 +1,7 @@
 import type { Observation } from '../../model/running/observation.ts';
 import type { Service } from '../../model/service.ts';
 import { Refusal, withObstacle } from '../refusal.ts';
-import { isInterrupted, type LifecycleState } from './machine.ts';
+import { isInterrupted, type LifecycleState } from '../workload/machine.ts';
 
 /** What the words of a refusal depend on. */
 interface Sleeper {
