@@ -260,6 +260,8 @@ function findUnwrapped(
   field: FieldName,
   { key, text, ref }: { readonly key: string; readonly text: string; readonly ref: WorkloadRef },
 ): string | undefined {
+  // Of a command, brackets are right: they make it a list.
+  if (fieldSpec(field).labelParts !== undefined && text.trim().startsWith('[')) return undefined;
   const bare = text.trim().replace(/^\[(.*)\]$/s, '$1');
   const items = bare.split(',').map((item) => item.trim().replace(/^(["'])(.*)\1$/s, '$2'));
   const unwrapped = items.join(', ');

@@ -116,6 +116,7 @@ export function parseBusyCheck(raw: unknown): Reading<ReadBusyCheck | 'off'> {
 
 function readCommand(raw: unknown): Reading<ReadBusyCheck> {
   const listed = typeof raw === 'string' ? readListText(raw) : raw;
+  if (listed === undefined) return refuseAt(['command'], 'invalid-value', describeBrokenList(String(raw)));
   if (typeof listed === 'string') {
     const text = listed.trim();
     if (text === '' || text.includes('\0'))
@@ -137,14 +138,25 @@ function readCommand(raw: unknown): Reading<ReadBusyCheck> {
   };
 }
 
-/** A label gives a list as JSON. */
+/** A shell's own test, as `[ -e /busy ]`, begins and ends with a bracket beside a blank. */
+const SHELL_TEST = /^\[\[?\s.*\s\]/s;
+
+/** A label gives a list as JSON. @returns undefined where the text is meant as a list, and can't be read. */
 function readListText(text: string): unknown {
-  if (!text.trim().startsWith('[')) return text;
+  const trimmed = text.trim();
+  if (!trimmed.startsWith('[')) return text;
   try {
-    return JSON.parse(text);
+    return JSON.parse(trimmed);
   } catch {
-    return text;
+    return SHELL_TEST.test(trimmed) ? text : undefined;
   }
+}
+
+function describeBrokenList(text: string): string {
+  const fault = text.trim().endsWith(']')
+    ? 'its entries need double quotes, and commas between them'
+    : 'its end, a ], is missing';
+  return `the list can't be read: ${fault}; write a list as JSON, such as ["pgrep", "backup"], or text for the shell`;
 }
 
 /** The spelling that parseBusyCheck reads back. */

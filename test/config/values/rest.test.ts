@@ -91,6 +91,7 @@ describe('a busy check', () => {
     // As a label gives a list.
     [{ command: '["pgrep", "a b"]' }, { kind: 'command', command: ['pgrep', 'a b'] }],
     [{ command: '[ -e /busy ]' }, { kind: 'command', command: ['/bin/sh', '-c', '[ -e /busy ]'] }],
+    [{ command: '[[ $A ]] && b' }, { kind: 'command', command: ['/bin/sh', '-c', '[[ $A ]] && b'] }],
   ])('%o is read', (raw, value) => {
     expect(outcome(parseBusyCheck(raw))).toEqual(value);
   });
@@ -105,6 +106,12 @@ describe('a busy check', () => {
     [{ command: ' ' }, /^command: the command is empty/],
     [{ command: 'a\0b' }, /^command: the command is empty, or holds a NUL character$/],
     [{ command: [] }, /^command: /],
+    [
+      { command: '["a",' },
+      /^command: the list can't be read: its end, a \], is missing; write a list as JSON/,
+    ],
+    [{ command: '[pgrep, backup]' }, /^command: the list can't be read: its entries need double quotes/],
+    [{ command: '[ "a" "b"]' }, /^command: the list can't be read: its entries need double quotes/],
     [{ command: ['a', 3] }, /^command\.1: /],
   ])('%o is refused with the reason', (raw, message) => {
     expect(outcome(parseBusyCheck(raw))).toMatch(message);
@@ -112,6 +119,7 @@ describe('a busy check', () => {
 
   test('shows no command in what it says: it may hold a secret', () => {
     expect(outcome(parseBusyCheck({ command: { key: 's3cret' } }))).not.toContain('s3cret');
+    expect(outcome(parseBusyCheck({ command: '["a", "s3cret"' }))).not.toContain('s3cret');
     expect(outcome(parseBusyCheck('curl -u me:s3cret http://a'))).not.toContain('s3cret');
   });
 
