@@ -25,6 +25,9 @@ export async function claimBridge() {
       cause = error;
       continue;
     }
+    // Without an address of its own a bridge has one of its ports', another one whenever a container comes or goes: whatever a
+    // container that runs sends to the old one is lost, for up to half a minute.
+    await ip('link', 'set', 'dev', bridgeName(index), 'address', `02:00:c6:13:${hex(index)}:01`);
     await ip('addr', 'add', `198.19.${index}.1/24`, 'dev', bridgeName(index));
     await ip('link', 'set', bridgeName(index), 'up');
     await changeForwarding('--insert', index);
@@ -66,6 +69,10 @@ async function changeForwarding(action, index) {
 
 function bridgeName(index) {
   return `${PREFIX}${index}`;
+}
+
+function hex(byte) {
+  return byte.toString(16).padStart(2, '0');
 }
 
 function poolRange(index) {
