@@ -2,6 +2,9 @@
  * The lifecycle of one workload. Input: what its engine reports, clients that want it awake, leases on it, and timers.
  * Output: calls that start and stop it, and a current run through which its clients get to its ports.
  *
+ * The class is in the order of that: what it hears, who wants the workload awake, each step of its state, what a start waits for,
+ * how it gets ready, how it is put to sleep, and the end.
+ *
  * Guarantees: every event goes through the state machine (`machine.ts`), one after the other; the workload is awake while a
  * client waits for it or uses it, and asleep once it has been idle for its idle timeout; after `close()` nothing happens.
  */
@@ -117,8 +120,6 @@ export class WorkloadController {
   #observation: Observation = UNKNOWN;
   #state: LifecycleState = { kind: 'unknown' };
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
-  /** Set while it is being put to sleep. */
-  #sleepReason: SleepReason | undefined;
   /** Why it is to be stopped, where that was said while it was being paused. */
   #stopAfterPause: SleepReason | undefined;
   /** The proxy is about to end: the workload is left as it is. */
@@ -210,28 +211,9 @@ export class WorkloadController {
     return Math.max(this.#leases.lastActiveMs, this.warmPaths.lastUsedMs);
   }
 
-  /** The time of its clock, which never jumps. */
-  monotonicMs(): number {
-    return this.#parts.clock.monotonicMs();
-  }
-
-  /** Its service is gone: nobody new is served, and a workload that the proxy owns ends when it is unused. */
-  get retired(): boolean {
-    return this.#isRetired;
-  }
-
   /** How long a stop may take before the workload is killed. */
   get graceMs(): number {
     return graceMsOf(this.#policy, this.#observation);
-  }
-
-  /** Whether it waits for its turn to start. */
-  get isQueued(): boolean {
-    return this.#place.waitsIn === 'queue';
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosed;
   }
 
   /** Whether it runs, is paused, or its start or stop is under way, as far as is known. */
@@ -239,47 +221,28 @@ export class WorkloadController {
     return mayRun(this.#state) || this.#state.kind === 'paused';
   }
 
+  /** Whether it waits for its turn to start. */
+  get isQueued(): boolean {
+    return this.#place.waitsIn === 'queue';
+  }
+
   /** Whether it is being stopped: soon it will have made room. */
   get isLeaving(): boolean {
     return this.#state.kind === 'stopping' && this.#state.phase !== 'pausing';
   }
 
-  /**
-   * From when on it may be put to sleep for another one, on the monotonic clock; undefined as long as it is used or kept, may not
-   * sleep, or somebody else has paused it.
-   */
-  get mayMakeRoomAtMs(): number | undefined {
-    if (this.#shared.isStandby) return undefined;
-    return this.#sleepPolicy.mayMakeRoomAtMs(this.#situation, this.#timers);
+  /** Its service is gone: nobody new is served, and a workload that the proxy owns ends when it is unused. */
+  get retired(): boolean {
+    return this.#isRetired;
   }
 
-  /**
-   * Puts it to sleep for another one; where it has a busy_check, that is asked first.
-   * @returns whether it is on its way, as far as is known: a client that was not reported yet may use it.
-   */
-  makeRoom(words: string): boolean {
-    if (!this.warmPaths.tryCloseAll() || this.leases > 0) return false;
-    if (this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree) {
-      if (!this.#busy.isAsking) void this.askBusy().then(() => this.#parts.room.lookAgain());
-      return true;
-    }
-    this.#putToSleep({ kind: 'room', words });
-    return this.isLeaving;
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
-  /** It has got the room that it waited for, and gives it back where nobody wants the workload awake any more. */
-  roomCame(): void {
-    this.#startAsked();
-    if (this.#place.waitsIn === undefined && this.#state.kind !== 'starting') this.#place.leave();
-  }
-
-  /**
-   * Measures, from now on, how long the workload waits for its turn to start.
-   * @returns how much of the time since then that was, in words: `, of which it waited 2900 ms for its turn (max_starting is 2)`;
-   * undefined where it was none, or the workload still waits.
-   */
-  watchQueue(): () => string | undefined {
-    return this.#place.watchQueue();
+  /** The time of its clock, which never jumps. */
+  monotonicMs(): number {
+    return this.#parts.clock.monotonicMs();
   }
 
   /** Follows the workload, from what its backend knows. */
@@ -378,170 +341,35 @@ export class WorkloadController {
     this.#dispatch('demanded', reason, { by: by === 'guest' ? undefined : by });
   }
 
-  /** What it depends on may have come further: it goes on with its start, where it waits for that. */
-  followNeeds(): void {
-    if (!awaitsNeeds(this.#state)) return;
-    const standing = this.#parts.needs.standingOf(this);
-    if (standing.kind === 'met') this.#dispatch('needs-met');
-    else if (standing.kind === 'failed') this.#dispatch('needs-failed', standing.words);
-  }
-
-  /** A client has waited for so long. */
-  noteHeld(result: HeldResult, ms: number): void {
-    this.#parts.tallies.held[result].observe(ms / 1_000);
-  }
-
-  /** A client has got through to the workload: where it was at its gate, it is ready. */
-  prove(): void {
-    this.#dispatch('gate-passed');
-  }
-
-  /**
-   * Goes on at a gate at which no client waits any more. The start has failed where the last client has waited in vain, for as
-   * long as the start may take; otherwise the proxy dials the ports itself. A workload without a TCP port to dial counts as
-   * ready.
-   * @param last why the last client left, and how long it would have waited.
-   */
-  endEmptyGate({
-    reason,
-    budgetMs = 0,
-  }: {
-    readonly reason?: unknown;
-    readonly budgetMs?: number;
-  } = {}): void {
-    this.#followTurn(reason);
-    if (!isGate(this.#state) || this.room.size > 0) return;
-    const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
-    const { listeners, services, startTimeoutMs } = this.#policy;
-    const hasDatagramsOnly =
-      listeners.length > 0 &&
-      listeners.every(({ protocol }) => protocol === 'udp') &&
-      !services.some(({ web }) => hasRoutes(web));
-    // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on. So it may
-    // where clients of another service would wait for longer.
-    if (timeout !== undefined && !this.#place.hadToWait && budgetMs >= startTimeoutMs)
-      this.#dispatch('gate-failed', timeout.message);
-    // The start has time left. Only a client can prove a datagram port: the next client does, or the start runs out of time.
-    else if (timeout !== undefined && hasDatagramsOnly) return;
-    else if (this.currentRun !== undefined) this.#proveAlone(this.currentRun);
-  }
-
-  /**
-   * Puts the workload to sleep now, whoever uses it, unless that is left to another proxy, or not done for this reason. A start
-   * under way can't be called back: what it makes is put to sleep as soon as it is awake, unless somebody uses it then.
-   */
-  sleep(reason: SleepReason): void {
-    if (this.#shared.isStandby || !this.#mayStopFor(reason)) return;
-    if (reason.kind === 'hand') this.#chronicle.forgive(reason.words);
-    if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
-    else if (this.#state.kind === 'stopping' && this.#state.phase === 'pausing')
-      this.#stopAfterPause = reason;
-    else this.#putToSleep(reason);
-  }
-
-  /**
-   * Does what `sleep` does, unless somebody holds a lease on the workload. A start is never cut short: a workload in the middle
-   * of its first one, say a database that makes its tables, might be broken for good.
-   */
-  sleepIfUnused(reason: SleepReason): void {
-    if (this.leases > 0 || this.#shared.isStandby || !this.#sleepPolicy.isServed) return;
-    if (!this.#mayStopFor(reason)) return;
-    if (this.#sleepPolicy.isStarting(this) && !awaitsNeeds(this.#state)) this.#sleepWhenStarted(reason);
-    else this.sleep(reason);
-  }
-
-  /** The service is gone: clients that wait are refused, and a workload that the proxy owns ends when it is unused. */
-  retire(): void {
-    this.#isRetired = true;
+  #leasesChanged(): void {
+    const { clients } = this.#leases;
+    const isReady = this.#state.kind === 'ready';
+    const isOneOfMany = isReady && clients !== this.#clients && Math.min(clients, this.#clients) > 0;
+    if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle) this.account.noteUse();
+    this.#clients = clients;
+    if (isReady && this.leases > 0) this.#sleepPolicy.stayAwake();
+    // Each request comes through here. Between the first client and the last one, nothing depends on how many there are.
+    if (isOneOfMany) return;
+    this.#followTurn();
     this.#followTimers();
-    this.#demands.withdraw();
-    // A workload at its gate counts as ready at once, since nobody is to use it any more.
-    this.endEmptyGate();
-    this.room.refuseAll(new Refusal('removed', 'the service was removed'));
-    if (awaitsNeeds(this.#state)) this.#dispatch('sleep-wanted', 'the service was removed');
-    this.#shared.close();
+    this.#refuseAsleep();
+    this.#chronicle.followUse(this.leases > 0);
+    this.#shared.tell();
+    this.#parts.onTouched?.();
+    if (this.leases === 0) this.#parts.onUnused(this);
     this.#closeIfRetired();
   }
 
-  /** Neither starts nor stops the workload from now on, whoever asks; a start under way goes on. Idempotent. */
-  drain(): void {
-    this.#isDraining = true;
-    this.#demands.end();
-    this.#callOff();
-    this.#followTimers();
-    this.#refuseInVain();
-  }
-
-  /** Leaves the workload as it is, and ends everything that goes on here. Idempotent. */
-  close(): void {
-    this.#isClosed = this.#isRetired = true;
-    this.warmPaths.closeAll();
-    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
-    this.#place.endTurn();
-    this.#calls.close('the proxy is shutting down');
-    this.#busy.close();
-    this.#chronicle.close();
-    this.#timers.close();
-    this.#runs.close();
-  }
-
-  /** After the service went: closes as soon as nobody uses the workload; a workload that the proxy owns has to end first. */
-  #closeIfRetired(): void {
-    if (!this.#isRetired || this.#isClosed || this.leases > 0) return;
-    if (this.#backend.ownsWorkloads && (mayRun(this.#state) || this.#state.kind === 'paused')) return;
-    this.#backend.unwatch(this.workload);
-    this.close();
-    this.#parts.onRetired(this);
-  }
-
-  /** It has been idle for long enough. */
-  #restIdle(words: string): void {
-    const { sleepSoon } = this.#sleepPolicy;
-    if (sleepSoon === undefined) {
-      if (this.leases > 0 && this.#sleepPolicy.hasTraffic(this.#situation)) return this.#followTimers();
-      if (this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree)
-        return void this.askBusy();
-      if (this.leases > 0) return this.#closeIdle();
-    }
-    // A client on a warm path that was not reported yet still counts as use; it is reported now.
-    if (this.warmPaths.tryCloseAll()) this.#putToSleep(sleepSoon ?? this.#sleepPolicy.idleReason(words));
-  }
-
-  /** Nobody has carried anything: ends the connections that are there. Their leases end with them, and then it is put to sleep. */
-  #closeIdle(): void {
-    const { staysAwake } = this.#observation;
-    if (staysAwake !== undefined && this.#policy.rest.way === 'stop') this.#chronicle.staysAwake(staysAwake);
-    else this.#sleepPolicy.closeIdle();
-    this.#followTimers();
-  }
-
-  #putToSleep(reason: SleepReason): void {
-    this.#sleepReason = reason;
-    const way = this.#sleepPolicy.wayFor(reason, this.#situation);
-    // What waits for its needs has nothing to be paused.
-    const isPause = way === 'pause' && !awaitsNeeds(this.#state);
-    this.#dispatch(isPause ? 'pause-wanted' : 'sleep-wanted', reason.words);
-    this.#sleepReason = undefined;
-  }
-
   /**
-   * Asks a ready workload whether it is busy though nobody uses it; false where it has no busy_check. Whoever makes room asks this
-   * first, then `sleepIfUnused`: somebody may use it by then. Never rejects; takes 5 s at most.
+   * Feeds the state machine one event and does what follows.
+   * @param said why, for the log and for clients that are refused.
+   * @param options.by who demands it; undefined where nobody does, or nobody who may wake it.
+   * @param options.sleep why it is put to sleep with this event; undefined where it isn't.
    */
-  async askBusy(): Promise<boolean> {
-    if (this.#isClosed || !this.#busy.isNeeded) return false;
-    const asking = this.#busy.ask();
-    this.#followTimers();
-    const isBusy = await asking;
-    this.#followTimers();
-    return isBusy;
-  }
-
-  /** Feeds the state machine one event and does what follows; `reason` is for the log and for clients that are refused. */
   #dispatch(
     kind: LifecycleEvent['kind'],
     said?: string,
-    { by }: { readonly by?: WakeCause | undefined } = {},
+    { by, sleep }: { readonly by?: WakeCause | undefined; readonly sleep?: SleepReason } = {},
   ): void {
     if (this.#isClosed) return;
     const before = this.#state;
@@ -573,6 +401,7 @@ export class WorkloadController {
       this.#enter(state, {
         reason: kind !== 'demanded' && isComing(state) ? this.#demands.describe() : reason,
         failure: awaitsNeeds(before) ? 'dependency' : failureOf(kind),
+        sleep,
       });
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
@@ -611,13 +440,21 @@ export class WorkloadController {
 
   #enter(
     after: LifecycleState,
-    { reason, failure }: { readonly reason: string | undefined; readonly failure: WakeFailure },
+    {
+      reason,
+      failure,
+      sleep,
+    }: {
+      readonly reason: string | undefined;
+      readonly failure: WakeFailure;
+      readonly sleep: SleepReason | undefined;
+    },
   ): void {
     const transition: Transition = { before: this.#state, after };
     const { waited } = this.#place;
     this.#state = after;
     this.#place.follow(after);
-    this.#sleepPolicy.follow(transition, this.#sleepReason);
+    this.#sleepPolicy.follow(transition, sleep);
     // Whoever waits for it to be awake no longer does once that is so.
     const demand = this.#demands.lastOfWaiting;
     if (after.kind === 'ready') this.#leases.meetAll();
@@ -630,7 +467,7 @@ export class WorkloadController {
     }
     this.#chronicle.follow(transition, {
       ...{ demand, by: this.#demands.lastBy, ...waited },
-      ...{ reason, failure, sleep: this.#sleepReason },
+      ...{ reason, failure, sleep },
     });
   }
 
@@ -660,40 +497,40 @@ export class WorkloadController {
   }
 
   #callEnded(outcome: CallOutcome, error: string | undefined): void {
-    if (outcome === 'cannot-pause') return this.#pauseFailed(error);
-    if (outcome === 'slept' || outcome === 'sleep-failed') this.#timers.sleepEnded(outcome);
-    if (outcome === 'sleep-failed') this.#chronicle.sleepFailed(error);
-    if (outcome === 'woken') this.#parts.onAct?.(this.#policy, this.#observation, 'started');
-    if (outcome === 'slept' && !this.#sleepPolicy.wasPaused)
-      this.#parts.onAct?.(this.#policy, this.#observation, 'stopped');
-    if (outcome === 'slept' && this.#stopsPaused()) return;
-    if (outcome === 'woken') return this.#dispatch(outcome, this.#observation.detail);
-    if (outcome !== 'wake-failed') return this.#dispatch(outcome, error);
-    const published = describePublished(this.#observation, this.#policy.listeners);
-    const reason = error ?? 'the start failed';
-    // What to do comes first: engines say at length that a port is taken.
-    this.#dispatch(outcome, published === undefined ? reason : withObstacle(published, reason));
+    const { onAct } = this.#parts;
+    switch (outcome) {
+      case 'woken':
+        onAct?.(this.#policy, this.#observation, 'started');
+        return this.#dispatch('woken', this.#observation.detail);
+      case 'wake-failed': {
+        const published = describePublished(this.#observation, this.#policy.listeners);
+        const reason = error ?? 'the start failed';
+        // What to do comes first: engines say at length that a port is taken.
+        return this.#dispatch(
+          'wake-failed',
+          published === undefined ? reason : withObstacle(published, reason),
+        );
+      }
+      case 'slept':
+        this.#timers.sleepEnded('slept');
+        if (!this.#sleepPolicy.wasPaused) onAct?.(this.#policy, this.#observation, 'stopped');
+        if (this.#stopsPaused()) return;
+        return this.#dispatch('slept');
+      case 'sleep-failed':
+        this.#timers.sleepEnded('sleep-failed');
+        this.#chronicle.sleepFailed(error);
+        return this.#dispatch('sleep-failed', error);
+      case 'cannot-pause':
+        return this.#pauseFailed(error);
+    }
   }
 
-  /** The engine can't pause it: it is stopped instead. */
-  #pauseFailed(error: string | undefined): void {
-    const reason = error ?? 'the engine refuses';
-    this.#sleepPolicy.noteUnpausable(this.#observation, reason);
-    this.#chronicle.cannotPause(reason);
-    this.#dispatch('sleep-failed', reason);
-    const words = `it can't be paused: ${reason}`;
-    if (this.#policy.rest.way === 'pause' && this.room.size === 0)
-      this.sleepIfUnused({ kind: 'idle', words });
-  }
-
-  /** It is paused now. Whether somebody has said meanwhile that it is to be stopped. */
-  #stopsPaused(): boolean {
-    const reason = this.#stopAfterPause;
-    this.#stopAfterPause = undefined;
-    if (reason === undefined || this.#demands.for(undefined) !== 'none') return false;
-    this.#dispatch('slept');
-    this.#putToSleep(reason);
-    return true;
+  /** While draining: refuses the clients that wait, unless the workload may still become ready. */
+  #refuseInVain(): void {
+    const { kind } = this.#state;
+    const mayComeUp = kind === 'starting' && !awaitsNeeds(this.#state);
+    if (kind === 'ready' || mayComeUp || (kind === 'failed' && this.#mayServe)) return;
+    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
   }
 
   /** Whether it can become ready without being started, or stopped, before. */
@@ -701,8 +538,37 @@ export class WorkloadController {
     return mayRun(this.#state) && !awaitsNeeds(this.#state) && this.#observation.state !== 'stranded';
   }
 
-  #mayStopFor({ kind }: SleepReason): boolean {
-    return mayPutToSleep(this.#policy.availability, kind);
+  /** Refuses the clients that wait, where the workload sleeps and is not woken for them. */
+  #refuseAsleep(): void {
+    if (this.room.size === 0) return;
+    const refusal = this.obstacles.refusalAsleep;
+    if (refusal !== undefined) this.room.refuseAll(refusal);
+    if (this.room.size === this.room.wakers) return;
+    const ofGuests = this.obstacles.refusalOf({ mayWake: false });
+    if (ofGuests !== undefined) this.room.refuseGuests(ofGuests);
+  }
+
+  /** What it depends on may have come further: it goes on with its start, where it waits for that. */
+  followNeeds(): void {
+    if (!awaitsNeeds(this.#state)) return;
+    const standing = this.#parts.needs.standingOf(this);
+    if (standing.kind === 'met') this.#dispatch('needs-met');
+    else if (standing.kind === 'failed') this.#dispatch('needs-failed', standing.words);
+  }
+
+  /** It has got the room that it waited for, and gives it back where nobody wants the workload awake any more. */
+  roomCame(): void {
+    this.#startAsked();
+    if (this.#place.waitsIn === undefined && this.#state.kind !== 'starting') this.#place.leave();
+  }
+
+  /**
+   * Measures, from now on, how long the workload waits for its turn to start.
+   * @returns how much of the time since then that was, in words: `, of which it waited 2900 ms for its turn (max_starting is 2)`;
+   * undefined where it was none, or the workload still waits.
+   */
+  watchQueue(): () => string | undefined {
+    return this.#place.watchQueue();
   }
 
   /** Its turn to start has come. It gives the turn back where nobody wants the workload awake any more. */
@@ -714,19 +580,6 @@ export class WorkloadController {
     }
     this.#startAsked();
     if (this.#state.kind !== 'starting') this.#place.endTurn();
-  }
-
-  /** Leaves the queue for a start where nobody wants the workload awake any more. @param reason why the last client left. */
-  #followTurn(reason?: unknown): void {
-    if (this.#place.waitsIn === undefined) return;
-    const { kind } = this.#state;
-    const isDown =
-      kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state) || awaitsNeeds(this.#state);
-    if (isDown && this.#demands.atTurn !== 'none') return;
-    const waited = this.#place.leave();
-    this.#forgetAsked();
-    if (reason instanceof Refusal && reason.code === 'timeout')
-      this.#chronicle.missed(this.#demands.last ?? 'somebody', { ...waited, reason: reason.message });
   }
 
   /** It has what it has waited for in its sleep: starts it, where somebody still wants it awake. */
@@ -743,52 +596,63 @@ export class WorkloadController {
     if (!isBetween && this.#place.waitsIn === undefined) this.#demands.withdraw();
   }
 
+  /** Leaves the queue for a start where nobody wants the workload awake any more. @param reason why the last client left. */
+  #followTurn(reason?: unknown): void {
+    if (this.#place.waitsIn === undefined) return;
+    const { kind } = this.#state;
+    const isDown =
+      kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state) || awaitsNeeds(this.#state);
+    if (isDown && this.#demands.atTurn !== 'none') return;
+    const waited = this.#place.leave();
+    this.#forgetAsked();
+    if (reason instanceof Refusal && reason.code === 'timeout')
+      this.#chronicle.missed(this.#demands.last ?? 'somebody', { ...waited, reason: reason.message });
+  }
+
   /** Withdraws what `hold()` has asked for. */
   #callOff(): void {
     this.#demands.withdraw();
     this.#followTurn();
   }
 
-  /** While draining: refuses the clients that wait, unless the workload may still become ready. */
-  #refuseInVain(): void {
-    const { kind } = this.#state;
-    const mayComeUp = kind === 'starting' && !awaitsNeeds(this.#state);
-    if (kind === 'ready' || mayComeUp || (kind === 'failed' && this.#mayServe)) return;
-    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+  /** A client has got through to the workload: where it was at its gate, it is ready. */
+  prove(): void {
+    this.#dispatch('gate-passed');
   }
 
-  /** Refuses the clients that wait, where the workload sleeps and is not woken for them. */
-  #refuseAsleep(): void {
-    if (this.room.size === 0) return;
-    const refusal = this.obstacles.refusalAsleep;
-    if (refusal !== undefined) this.room.refuseAll(refusal);
-    if (this.room.size === this.room.wakers) return;
-    const ofGuests = this.obstacles.refusalOf({ mayWake: false });
-    if (ofGuests !== undefined) this.room.refuseGuests(ofGuests);
+  /**
+   * Goes on at a gate at which no client waits any more. The start has failed where the last client has waited in vain, for as
+   * long as the start may take; otherwise the proxy dials the ports itself. A workload without a TCP port to dial counts as
+   * ready.
+   * @param last why the last client left, and how long it would have waited.
+   */
+  endEmptyGate({
+    reason,
+    budgetMs = 0,
+  }: {
+    readonly reason?: unknown;
+    readonly budgetMs?: number;
+  } = {}): void {
+    this.#followTurn(reason);
+    if (!isGate(this.#state) || this.room.size > 0) return;
+    const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
+    const { listeners, services, startTimeoutMs } = this.#policy;
+    const hasDatagramsOnly =
+      listeners.length > 0 &&
+      listeners.every(({ protocol }) => protocol === 'udp') &&
+      !services.some(({ web }) => hasRoutes(web));
+    // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on. So it may
+    // where clients of another service would wait for longer.
+    if (timeout !== undefined && !this.#place.hadToWait && budgetMs >= startTimeoutMs)
+      this.#dispatch('gate-failed', timeout.message);
+    // The start has time left. Only a client can prove a datagram port: the next client does, or the start runs out of time.
+    else if (timeout !== undefined && hasDatagramsOnly) return;
+    else if (this.currentRun !== undefined) this.#proveAlone(this.currentRun);
   }
 
-  #sleepWhenStarted(reason: SleepReason): void {
-    this.#sleepPolicy.sleepWhenStarted(reason);
-    this.#followTimers();
-  }
-
-  #leasesChanged(): void {
-    const { clients } = this.#leases;
-    const isReady = this.#state.kind === 'ready';
-    const isOneOfMany = isReady && clients !== this.#clients && Math.min(clients, this.#clients) > 0;
-    if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle) this.account.noteUse();
-    this.#clients = clients;
-    if (isReady && this.leases > 0) this.#sleepPolicy.stayAwake();
-    // Each request comes through here. Between the first client and the last one, nothing depends on how many there are.
-    if (isOneOfMany) return;
-    this.#followTurn();
-    this.#followTimers();
-    this.#refuseAsleep();
-    this.#chronicle.followUse(this.leases > 0);
-    this.#shared.tell();
-    this.#parts.onTouched?.();
-    if (this.leases === 0) this.#parts.onUnused(this);
-    this.#closeIfRetired();
+  /** A client has waited for so long. */
+  noteHeld(result: HeldResult, ms: number): void {
+    this.#parts.tallies.held[result].observe(ms / 1_000);
   }
 
   #followRun(): void {
@@ -836,6 +700,124 @@ export class WorkloadController {
     this.#backend.look?.(this.workload);
   }
 
+  /**
+   * Puts the workload to sleep now, whoever uses it, unless that is left to another proxy, or not done for this reason. A start
+   * under way can't be called back: what it makes is put to sleep as soon as it is awake, unless somebody uses it then.
+   */
+  sleep(reason: SleepReason): void {
+    if (this.#shared.isStandby || !this.#mayStopFor(reason)) return;
+    if (reason.kind === 'hand') this.#chronicle.forgive(reason.words);
+    if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
+    else if (this.#state.kind === 'stopping' && this.#state.phase === 'pausing')
+      this.#stopAfterPause = reason;
+    else this.#putToSleep(reason);
+  }
+
+  /**
+   * Does what `sleep` does, unless somebody holds a lease on the workload. A start is never cut short: a workload in the middle
+   * of its first one, say a database that makes its tables, might be broken for good.
+   */
+  sleepIfUnused(reason: SleepReason): void {
+    if (this.leases > 0 || this.#shared.isStandby || !this.#sleepPolicy.isServed) return;
+    if (!this.#mayStopFor(reason)) return;
+    if (this.#sleepPolicy.isStarting(this) && !awaitsNeeds(this.#state)) this.#sleepWhenStarted(reason);
+    else this.sleep(reason);
+  }
+
+  /**
+   * From when on it may be put to sleep for another one, on the monotonic clock; undefined as long as it is used or kept, may not
+   * sleep, or somebody else has paused it.
+   */
+  get mayMakeRoomAtMs(): number | undefined {
+    if (this.#shared.isStandby) return undefined;
+    return this.#sleepPolicy.mayMakeRoomAtMs(this.#situation, this.#timers);
+  }
+
+  /**
+   * Puts it to sleep for another one; where it has a busy_check, that is asked first.
+   * @returns whether it is on its way, as far as is known: a client that was not reported yet may use it.
+   */
+  makeRoom(words: string): boolean {
+    if (!this.warmPaths.tryCloseAll() || this.leases > 0) return false;
+    if (this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree) {
+      if (!this.#busy.isAsking) void this.askBusy().then(() => this.#parts.room.lookAgain());
+      return true;
+    }
+    this.#putToSleep({ kind: 'room', words });
+    return this.isLeaving;
+  }
+
+  /**
+   * Asks a ready workload whether it is busy though nobody uses it; false where it has no busy_check. Whoever makes room asks this
+   * first, then `sleepIfUnused`: somebody may use it by then. Never rejects; takes 5 s at most.
+   */
+  async askBusy(): Promise<boolean> {
+    if (this.#isClosed || !this.#busy.isNeeded) return false;
+    const asking = this.#busy.ask();
+    this.#followTimers();
+    const isBusy = await asking;
+    this.#followTimers();
+    return isBusy;
+  }
+
+  /** It has been idle for long enough. */
+  #restIdle(words: string): void {
+    const { sleepSoon } = this.#sleepPolicy;
+    if (sleepSoon === undefined) {
+      if (this.leases > 0 && this.#sleepPolicy.hasTraffic(this.#situation)) return this.#followTimers();
+      if (this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree)
+        return void this.askBusy();
+      if (this.leases > 0) return this.#closeIdle();
+    }
+    // A client on a warm path that was not reported yet still counts as use; it is reported now.
+    if (this.warmPaths.tryCloseAll()) this.#putToSleep(sleepSoon ?? this.#sleepPolicy.idleReason(words));
+  }
+
+  /** Nobody has carried anything: ends the connections that are there. Their leases end with them, and then it is put to sleep. */
+  #closeIdle(): void {
+    const { staysAwake } = this.#observation;
+    if (staysAwake !== undefined && this.#policy.rest.way === 'stop') this.#chronicle.staysAwake(staysAwake);
+    else this.#sleepPolicy.closeIdle();
+    this.#followTimers();
+  }
+
+  #putToSleep(reason: SleepReason): void {
+    const way = this.#sleepPolicy.wayFor(reason, this.#situation);
+    // What waits for its needs has nothing to be paused.
+    const isPause = way === 'pause' && !awaitsNeeds(this.#state);
+    this.#dispatch(isPause ? 'pause-wanted' : 'sleep-wanted', reason.words, { sleep: reason });
+  }
+
+  #sleepWhenStarted(reason: SleepReason): void {
+    this.#sleepPolicy.sleepWhenStarted(reason);
+    this.#followTimers();
+  }
+
+  #mayStopFor({ kind }: SleepReason): boolean {
+    return mayPutToSleep(this.#policy.availability, kind);
+  }
+
+  /** The engine can't pause it: it is stopped instead. */
+  #pauseFailed(error: string | undefined): void {
+    const reason = error ?? 'the engine refuses';
+    this.#sleepPolicy.noteUnpausable(this.#observation, reason);
+    this.#chronicle.cannotPause(reason);
+    this.#dispatch('sleep-failed', reason);
+    const words = `it can't be paused: ${reason}`;
+    if (this.#policy.rest.way === 'pause' && this.room.size === 0)
+      this.sleepIfUnused({ kind: 'idle', words });
+  }
+
+  /** It is paused now. Whether somebody has said meanwhile that it is to be stopped. */
+  #stopsPaused(): boolean {
+    const reason = this.#stopAfterPause;
+    this.#stopAfterPause = undefined;
+    if (reason === undefined || this.#demands.for(undefined) !== 'none') return false;
+    this.#dispatch('slept');
+    this.#putToSleep(reason);
+    return true;
+  }
+
   get #situation() {
     const { state, observation, policy } = this;
     const busy = this.#busy;
@@ -851,6 +833,50 @@ export class WorkloadController {
     const demands = this.#sleepPolicy.demandTimers(this.#situation);
     const startTimeoutMs = Math.max(demands.startTimeoutMs, this.#parts.needs.budgetMsFor(this));
     this.#timers.follow(this.#state, { ...demands, startTimeoutMs, isOnlyKept });
+  }
+
+  /** The service is gone: clients that wait are refused, and a workload that the proxy owns ends when it is unused. */
+  retire(): void {
+    this.#isRetired = true;
+    this.#followTimers();
+    this.#demands.withdraw();
+    // A workload at its gate counts as ready at once, since nobody is to use it any more.
+    this.endEmptyGate();
+    this.room.refuseAll(new Refusal('removed', 'the service was removed'));
+    if (awaitsNeeds(this.#state)) this.#dispatch('sleep-wanted', 'the service was removed');
+    this.#shared.close();
+    this.#closeIfRetired();
+  }
+
+  /** Neither starts nor stops the workload from now on, whoever asks; a start under way goes on. Idempotent. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#demands.end();
+    this.#callOff();
+    this.#followTimers();
+    this.#refuseInVain();
+  }
+
+  /** Leaves the workload as it is, and ends everything that goes on here. Idempotent. */
+  close(): void {
+    this.#isClosed = this.#isRetired = true;
+    this.warmPaths.closeAll();
+    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+    this.#place.endTurn();
+    this.#calls.close('the proxy is shutting down');
+    this.#busy.close();
+    this.#chronicle.close();
+    this.#timers.close();
+    this.#runs.close();
+  }
+
+  /** After the service went: closes as soon as nobody uses the workload; a workload that the proxy owns has to end first. */
+  #closeIfRetired(): void {
+    if (!this.#isRetired || this.#isClosed || this.leases > 0) return;
+    if (this.#backend.ownsWorkloads && (mayRun(this.#state) || this.#state.kind === 'paused')) return;
+    this.#backend.unwatch(this.workload);
+    this.close();
+    this.#parts.onRetired(this);
   }
 }
 
