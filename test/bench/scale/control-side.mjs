@@ -8,14 +8,18 @@ const SILENT = { error() {}, warn() {}, info() {}, debug() {} };
  * Where listeners would be, nothing is bound. `close()` ends it.
  */
 export async function openControlSide(product, table) {
-  const { Lifecycle, ListenerSet, CronWindows, AwakeWindows, ScheduleSet, Reconciler, workloadKey } = product;
+  const { Lifecycle, Doors, ListenerSet, CronWindows, AwakeWindows, ScheduleSet, Reconciler, workloadKey } =
+    product;
   const clock = product.systemClock;
-  const keys = [...table.entries.values()].map(({ service }) => workloadKey(service.workload));
+  const names = Array.from({ length: table.entries.size }, (_, index) => nameOf(index));
+  const keys = names.map((name) => workloadKey(table.entries.get(name).service.workload));
   const createObservation = (index) => observationOf(product, { index, state: 'stopped' });
   const backend = new StillBackend({ keys, keyOf: workloadKey, createObservation });
   const parts = { clock, logger: SILENT };
   const lifecycle = new Lifecycle({ ...parts, backends: [backend], maxStarting: Number.POSITIVE_INFINITY });
   const listeners = new ListenerSet({ ...parts, create: createUnboundListener });
+  // No service has a host, and so none is at a front door.
+  const doors = new Doors({ listeners, fronts: { specsOf: () => [] } });
   const windows = new CronWindows({ lifecycle, logger: SILENT });
   const awakeWindows = new AwakeWindows({ lifecycle, logger: SILENT });
   const schedules = new ScheduleSet({
@@ -27,7 +31,17 @@ export async function openControlSide(product, table) {
   await backend.open({ observed: (key, observation) => lifecycle.observe(key, observation) });
   lifecycle.share('kubernetes', { isSleeper: true, heldElsewhere: new Set() });
   return {
-    ...{ backend, keys, lifecycle, listeners, schedules, reconciler },
+    ...{
+      backend,
+      names,
+      keys,
+      lifecycle,
+      listeners,
+      doors,
+      schedules,
+      reconciler,
+      relay: { kind: 'stream' },
+    },
     close() {
       schedules.close();
       lifecycle.close();

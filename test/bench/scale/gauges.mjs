@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Short runs are repeated until they have taken so long together, so that a small size is measured warm as well. */
 const MIN_TOTAL_MS = 400;
 const MAX_RUNS = 200;
+/** The same for observations: so many at the least. */
+export const MIN_OBSERVED = 30_000;
 
 /** Of several runs the time of the best one, and what the last one returned. */
 export function timeBest(run, { minRuns = 2 } = {}) {

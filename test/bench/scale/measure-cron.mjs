@@ -52,7 +52,10 @@ function createFireCount(budgetMs) {
 /** Every service starts at the same minute. */
 function createScheduled(index) {
   const cronStop = `${index % 60} ${13 + (index % 10)} * * *`;
-  return { name: nameOf(index), cronStart: '1 12 * * *', cronStop, timezone: 'UTC' };
+  return {
+    ...{ name: nameOf(index), availability: 'on_demand', cronStart: '1 12 * * *', cronStop },
+    ...{ timezone: 'UTC', awake: [] },
+  };
 }
 
 /** A clock with room for one timer, which is all that the schedules have. */

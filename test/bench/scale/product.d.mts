@@ -1,0 +1,1 @@
+export function loadProduct(folder: string, extension?: string): Promise<Readonly<Record<string, unknown>>>;
