@@ -10,10 +10,10 @@ import { silentLogger } from '../../src/system/log/logger.ts';
 import { OwnListeners } from '../../src/system/net/own-listeners.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aListener, aService, aUdpBudget } from '../support/builders.ts';
-import { Datagrams, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { Datagrams, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
-import { freePort } from '../support/free-ports.ts';
+import { freePort, freeUdpPort } from '../support/free-ports.ts';
 import { Sockets } from '../support/sockets.ts';
 
 const WAKE_MS = 100;

@@ -7,10 +7,11 @@ import { LogLimiter } from '../../src/system/log/log-limiter.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aListener, aService, aUdpBudget } from '../support/builders.ts';
-import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { Datagrams, type Endpoint, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
+import { freeUdpPort } from '../support/free-ports.ts';
 
 const KEY = 'docker/db';
 const WAKE_MS = 200;

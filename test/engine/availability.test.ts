@@ -105,7 +105,7 @@ describe.concurrent('a manual container', () => {
     await container.stop(1);
     await waitForState(stage, 'stopped');
     await expectRefusals(port, 20);
-    expect(events.of(name, 'start')).toHaveLength(1);
+    await events.exactly(name, 'start', 1);
     await container.start();
     await waitForState(stage, 'ready');
     expect((await get(port)).body).toBe('hello');
@@ -140,7 +140,7 @@ describe.concurrent('a manual container', () => {
     await client.closed;
     expect(performance.now() - killedMs).toBeLessThan(2_000);
     await stage.proxy.waitForLog('unserved');
-    expect(stage.events.of(stage.name, 'start')).toHaveLength(1);
+    await stage.events.exactly(stage.name, 'start', 1);
   });
 
   test('is started by its hub, and outlives it', async (context) => {
@@ -185,7 +185,7 @@ describe.concurrent('a manual container', () => {
     await waitUntil(async () => (await row())?.state === 'stopped', { what: 'the stop' });
     await client.send('asleep again');
     await waitUntil(async () => (await row())?.dropped?.['asleep'] === 4, { what: 'the drop' });
-    expect(bed.events.of(name, 'start')).toHaveLength(1);
+    await bed.events.exactly(name, 'start', 1);
     expect(client.unread()).toEqual([]);
   });
 

@@ -40,7 +40,7 @@ describe.concurrent('a hub', () => {
     const hubDied = await events.waitFor(hub, 'die');
     for (const name of [node, stray]) {
       expect((await events.waitFor(name, 'die')).at).toBeGreaterThanOrEqual(hubDied.at);
-      expect(events.of(name, 'start')).toHaveLength(1);
+      await events.exactly(name, 'start', 1);
     }
   });
 
@@ -79,7 +79,7 @@ describe.concurrent('a hub', () => {
     held.destroy();
     await events.waitFor(second, 'die');
     await events.waitFor(node, 'die');
-    expect(events.of(node, 'start')).toHaveLength(1);
+    await events.exactly(node, 'start', 1);
   });
 });
 
@@ -173,7 +173,7 @@ describe.concurrent('what a service depends on', () => {
     expect(events.of(app.name, 'start')[0]?.at).toBeGreaterThanOrEqual(healthy.at);
     const died = await Promise.all([web, app, db].map(({ name }) => events.waitFor(name, 'die')));
     expect(died.map(({ at }) => at)).toEqual(died.map(({ at }) => at).toSorted((a, b) => a - b));
-    for (const { name } of [web, app, db]) expect(events.of(name, 'start')).toHaveLength(1);
+    for (const { name } of [web, app, db]) await events.exactly(name, 'start', 1);
   });
 
   test('may be a process that a container needs: it is ready before, and ends after it', async (context) => {

@@ -25,7 +25,7 @@ test('50 clients cause one start and are all served when they come at once', asy
   const answers = await Promise.all(Array.from({ length: 50 }, () => getJson<AppAnswer>(port)));
   expect(new Set(answers.map(({ startedAt }) => startedAt)).size).toBe(1);
   expect(counting.requests().filter((line) => /^POST .*\/start/.test(line))).toHaveLength(1);
-  expect(bed.events.of(name, 'start')).toHaveLength(1);
+  await bed.events.exactly(name, 'start', 1);
 });
 
 test('clients beyond max_pending are closed at once when others wait already', async () => {

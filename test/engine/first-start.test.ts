@@ -74,7 +74,7 @@ describe.concurrent('a client that waits for a slow start', () => {
       await stage.events.waitFor(stage.name, 'start');
       await (how === 'stop' ? stage.container.stop(0) : stage.container.kill());
       expect((await readAnswer(client))?.hostname).toBe(stage.container.id.slice(0, 12));
-      expect(stage.events.of(stage.name, 'start')).toHaveLength(2);
+      await stage.events.exactly(stage.name, 'start', 2);
     },
   );
 

@@ -100,7 +100,7 @@ test('a client is closed at the end of the budget, with the reason, when the con
   await client.closed;
   expect(performance.now() - startMs).toBeGreaterThan(3_900);
   client.destroy();
-  expect(events.of(name, UNHEALTHY)).toHaveLength(1);
+  await events.exactly(name, UNHEALTHY, 1);
   expect(await proxy.waitForLog('wake-failed')).toMatchObject({
     msg: expect.stringContaining('unhealthy'),
   });

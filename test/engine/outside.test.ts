@@ -60,7 +60,7 @@ describe('a paused container', () => {
     await stage.container.pause();
     await waitForState(stage, 'paused');
     expect(await get(stage.port)).toMatchObject({ status: 200, body: 'hello' });
-    expect(stage.events.of(stage.name, 'unpause')).toHaveLength(1);
+    await stage.events.exactly(stage.name, 'unpause', 1);
   });
 
   test('is unpaused for those who wait when it was paused in the middle of its start', async (context) => {
@@ -75,7 +75,7 @@ describe('a paused container', () => {
       );
     await waitUntil(isPaused, { everyMs: 1, what: 'the pause' });
     expect(String(await client.readAll())).toContain(stage.container.id.slice(0, 12));
-    expect(stage.events.of(stage.name, 'unpause')).toHaveLength(1);
+    await stage.events.exactly(stage.name, 'unpause', 1);
   });
 
   test('is unpaused by the first client when it was paused before the proxy began', async (context) => {
@@ -121,7 +121,7 @@ describe.concurrent('a container that somebody else controls', () => {
     await get(stage.port);
     await stage.container.stop();
     expect((await get(stage.port)).body).toBe('hello');
-    expect(stage.events.of(stage.name, 'start')).toHaveLength(2);
+    await stage.events.exactly(stage.name, 'start', 2);
   });
 
   test('is stopped a full idle timeout after it was started', async (context) => {
@@ -156,7 +156,7 @@ describe.concurrent('a container that somebody else controls', () => {
     const after = await getJson<AppAnswer>(stage.port);
     await restarted;
     expect(after.startedAt).toBeGreaterThan(before.startedAt);
-    expect(stage.events.of(stage.name, 'start')).toHaveLength(2);
+    await stage.events.exactly(stage.name, 'start', 2);
   });
 });
 
@@ -385,8 +385,8 @@ describe.concurrent('a container that uses the network of another one', () => {
       const line = await proxy.waitForLog('unreachable');
       expect(line.msg).toContain(`it lost its network when the container "${vpn}" stopped`);
       expect((await get(port)).body).toBe('hello');
-      expect(bed.events.of(app, 'start')).toHaveLength(2);
-      expect(bed.events.of(vpn, 'start')).toHaveLength(2);
+      await bed.events.exactly(app, 'start', 2);
+      await bed.events.exactly(vpn, 'start', 2);
     },
   );
 
@@ -402,6 +402,6 @@ describe.concurrent('a container that uses the network of another one', () => {
     await owner.stop(0);
     await proxy.waitForLog('unreachable');
     await bed.events.waitFor(app, 'die');
-    expect(bed.events.of(vpn, 'start')).toHaveLength(1);
+    await bed.events.exactly(vpn, 'start', 1);
   });
 });

@@ -77,7 +77,7 @@ describe.skipIf(obstacle !== undefined).concurrent('a stopped DNS server', () =>
     resolver.setServers([`127.0.0.1:${port}`]);
     expect(await resolver.resolve4('host.test')).toEqual(['192.0.2.7']);
     await bed.events.waitFor(name, 'die');
-    expect(bed.events.of(name, 'start')).toHaveLength(1);
+    await bed.events.exactly(name, 'start', 1);
   });
 
   test('gives each of ten clients its own answer when all ask while it starts', async (context) => {
@@ -106,7 +106,7 @@ describe.skipIf(obstacle !== undefined).concurrent('a stopped DNS server', () =>
         return { answer: { id, name, status: 0, addresses: [address] }, unread: [] };
       }),
     );
-    expect(bed.events.of(name, 'start')).toHaveLength(1);
+    await bed.events.exactly(name, 'start', 1);
     expect((await getStatus(proxy, { service: SERVICE, port }))?.dropped).toEqual({});
   });
 });

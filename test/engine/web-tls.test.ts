@@ -196,5 +196,5 @@ test('a scan wakes nothing, a POST arrives once, a WebSocket is held through, an
   expect(client.getPeerCertificate().subject.CN).toBe('git.test');
   client.write('GET / HTTP/1.0\r\n\r\n');
   expect(await text(client)).toMatch(/git TLSv1\.[23]$/);
-  expect(bed.events.of(git, 'start')).toHaveLength(1);
+  await bed.events.exactly(git, 'start', 1);
 });

@@ -70,7 +70,7 @@ test('containers share a port by host: each is woken and sleeps by itself, and w
   });
   while (!isAsleep) expect((await ask({ port, host: 'wiki.test', agent })).status).toBe(200);
   expect(bed.events.of(wiki, 'die')).toEqual([]);
-  expect(bed.events.of(wiki, 'start')).toHaveLength(1);
+  await bed.events.exactly(wiki, 'start', 1);
 
   // A service that is ready is served without a word to the engine.
   counting.reset();

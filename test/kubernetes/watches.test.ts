@@ -16,7 +16,7 @@ const GAP_MS = 300;
 /** Of deployments, StatefulSets, Services, EndpointSlices and Leases. */
 const WATCHES = 5;
 /** From a change to its being seen; most of it is what pods and controllers take. */
-const SEEN_WITHIN_MS = 5_000;
+const SEEN_WITHIN_MS = 15_000;
 const IDLE_TIMEOUT = '300ms';
 
 interface Stage {

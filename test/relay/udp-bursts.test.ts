@@ -3,9 +3,10 @@ import { compileAccessList } from '../../src/relay/access/access-list.ts';
 import type { FlowLease } from '../../src/relay/udp/flow-lease.ts';
 import { type UdpBinding, UdpListener } from '../../src/relay/udp/udp-listener.ts';
 import { aListener, aUdpBudget } from '../support/builders.ts';
-import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { Datagrams, type Endpoint, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
+import { freeUdpPort } from '../support/free-ports.ts';
 import { hasIpv6 } from '../support/has-ipv6.ts';
 import { pattern } from '../support/sockets.ts';
 

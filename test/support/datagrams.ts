@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
@@ -84,22 +83,6 @@ function createEndpoint(
     onDatagram(datagram, from, endpoint);
   });
   return endpoint;
-}
-
-/** A UDP port that was free a moment ago, below the range from which the kernel takes ports by itself. */
-export async function freeUdpPort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 32_000);
-    const socket = createSocket('udp6');
-    const bound = once(socket.bind(port), 'listening').then(
-      () => true,
-      () => false,
-    );
-    const isFree = await bound;
-    socket.close();
-    await once(socket, 'close');
-    if (isFree) return port;
-  }
 }
 
 /** Lets what was sent on this machine arrive, and what follows from it happen. */

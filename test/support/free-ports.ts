@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -21,11 +22,22 @@ export async function freePort(): Promise<number> {
 
 /** `count` different ports that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
+  return await findPorts(count, canListen);
+}
+
+/** The same for UDP. */
+export async function freeUdpPort(): Promise<number> {
+  const [port] = await findPorts(1, canBind);
+  if (port === undefined) throw new Error('no free port');
+  return port;
+}
+
+async function findPorts(count: number, isFree: (port: number) => Promise<boolean>): Promise<number[]> {
   const found = new Set<number>();
   for (let tries = 0; found.size < count; tries++) {
     // Where all of its own are in use, a test may take others.
     const port = first === undefined || tries >= OWN_PORTS ? randomInt(FIRST_PORT, LAST_PORT) : nextOf(first);
-    if (!found.has(port) && (await canListen(port))) found.add(port);
+    if (!found.has(port) && (await isFree(port))) found.add(port);
   }
   return [...found];
 }
@@ -57,5 +69,13 @@ function canListen(port: number): Promise<boolean> {
     const server = createServer();
     server.once('error', () => resolve(false));
     server.listen(port, () => server.close(() => resolve(true)));
+  });
+}
+
+function canBind(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp6');
+    socket.once('error', () => socket.close(() => resolve(false)));
+    socket.bind(port, () => socket.close(() => resolve(true)));
   });
 }

@@ -22,6 +22,8 @@ export interface EngineEvents {
     action: string,
     options?: { readonly nth?: number; readonly timeoutMs?: number },
   ): Promise<EngineEvent>;
+  /** That there are `count` of them: waits for the last one, and throws where there are more by then. */
+  exactly(name: string, action: string, count: number): Promise<void>;
   close(): void;
 }
 
@@ -36,28 +38,34 @@ export async function watchEngineEvents({ docker, prefix }: Scope): Promise<Engi
   });
   const of = (name: string, action: string) =>
     events.filter((event) => event.name === name && event.action === action);
+  const waitFor: EngineEvents['waitFor'] = (name, action, { nth = 1, timeoutMs = 30_000 } = {}) =>
+    new Promise((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        looks.delete(look);
+        clearTimeout(timer);
+        finish();
+      };
+      const look = () => {
+        const found = of(name, action)[nth - 1];
+        if (found !== undefined) settle(() => resolve(found));
+      };
+      const fail = () => {
+        const seen = events.map((event) => `${event.name} ${event.action}`).join(', ');
+        const what = `"${action}" number ${nth} of ${name}`;
+        settle(() => reject(new Error(`the engine did not tell ${what} within ${timeoutMs} ms: ${seen}`)));
+      };
+      const timer = setTimeout(fail, timeoutMs);
+      looks.add(look);
+      look();
+    });
   return {
     of,
-    waitFor: (name, action, { nth = 1, timeoutMs = 30_000 } = {}) =>
-      new Promise((resolve, reject) => {
-        const settle = (finish: () => void) => {
-          looks.delete(look);
-          clearTimeout(timer);
-          finish();
-        };
-        const look = () => {
-          const found = of(name, action)[nth - 1];
-          if (found !== undefined) settle(() => resolve(found));
-        };
-        const fail = () => {
-          const seen = events.map((event) => `${event.name} ${event.action}`).join(', ');
-          const what = `"${action}" number ${nth} of ${name}`;
-          settle(() => reject(new Error(`the engine did not tell ${what} within ${timeoutMs} ms: ${seen}`)));
-        };
-        const timer = setTimeout(fail, timeoutMs);
-        looks.add(look);
-        look();
-      }),
+    waitFor,
+    async exactly(name, action, count) {
+      await waitFor(name, action, { nth: count });
+      const { length } = of(name, action);
+      if (length !== count) throw new Error(`${name}: "${action}" ${length} times, not ${count}`);
+    },
     close: () => stream.destroy(),
   };
 }

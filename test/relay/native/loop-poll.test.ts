@@ -3,8 +3,9 @@ import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ECONNREFUSED } from '../../../src/relay/native/errno.ts';
 import { exposeGarbageCollector } from '../../../src/system/collect-garbage.ts';
-import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
+import { Datagrams, settleDatagrams } from '../../support/datagrams.ts';
 import { nativeDatagrams } from '../../support/datagrams-ways.ts';
+import { freeUdpPort } from '../../support/free-ports.ts';
 import { THREAD_FILE } from '../../support/relay-thread-file.ts';
 
 /** Built, since Node 20 takes no TypeScript. */

@@ -6,9 +6,10 @@ import type { UdpUpstream } from '../../../src/relay/udp/udp-upstream.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aUdpBudget } from '../../support/builders.ts';
-import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
+import { Datagrams, type Endpoint, settleDatagrams } from '../../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { freeUdpPort } from '../../support/free-ports.ts';
 
 describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native }) => {
   let clock: FakeClock;

@@ -3,9 +3,10 @@ import { compileAccessList, compileAddressSet } from '../../../src/relay/access/
 import { readProxyHeader, writeProxyHeader } from '../../../src/relay/access/proxy-protocol.ts';
 import { type UdpBinding, UdpListener } from '../../../src/relay/udp/udp-listener.ts';
 import { aListener, aUdpBudget } from '../../support/builders.ts';
-import { Datagrams, type Endpoint, freeUdpPort } from '../../support/datagrams.ts';
+import { Datagrams, type Endpoint } from '../../support/datagrams.ts';
 import { datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { freeUdpPort } from '../../support/free-ports.ts';
 import { Leases } from './leases.ts';
 
 const DESTINATION = { host: '198.51.100.2', port: 53 };

@@ -12,9 +12,10 @@ import { silentLogger } from '../../../src/system/log/logger.ts';
 import { linkSignals } from '../../../src/system/waiting/link-signals.ts';
 import { EAGAIN } from '../../../src/relay/native/errno.ts';
 import { aUdpBudget } from '../../support/builders.ts';
-import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
+import { Datagrams, type Endpoint, settleDatagrams } from '../../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { freeUdpPort } from '../../support/free-ports.ts';
 
 const POLICY: UdpPolicy = {
   readiness: 'reply',

@@ -9,9 +9,10 @@ import { FlowLimit, type UdpBudget } from '../../../src/relay/udp/udp-budget.ts'
 import { type UdpBinding, UdpListener } from '../../../src/relay/udp/udp-listener.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
 import { aListener, aUdpBudget } from '../../support/builders.ts';
-import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
+import { Datagrams, type Endpoint, settleDatagrams } from '../../support/datagrams.ts';
 import { datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { freeUdpPort } from '../../support/free-ports.ts';
 import { hasIpv6 } from '../../support/has-ipv6.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { pattern } from '../../support/sockets.ts';

@@ -5,9 +5,10 @@ import { connectUdp, type UdpUpstream, type UpstreamOptions } from '../../../src
 import { Descriptors } from '../../../src/system/descriptors.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import type { OwnListeners } from '../../../src/system/net/own-listeners.ts';
-import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
+import { Datagrams, settleDatagrams } from '../../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { freeUdpPort } from '../../support/free-ports.ts';
 import { hasIpv6 } from '../../support/has-ipv6.ts';
 import { pattern } from '../../support/sockets.ts';
 
