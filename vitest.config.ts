@@ -71,6 +71,8 @@ export default defineConfig({
           maxWorkers: 1,
           testTimeout: 60_000,
           sequence: { groupOrder: 6 },
+          // It shares the machine with the tests of the program; a real fault fails twice.
+          retry: 1,
         },
       },
       {
