@@ -10,6 +10,9 @@ import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { THREAD_FILE } from './relay-thread-file.ts';
 
+// Each relay's thread listens for the end of the process, and many tests of a worker run at a time.
+process.setMaxListeners(50);
+
 /** One for all: it stays until the end of the process. */
 let poll: LoopPoll | undefined;
 

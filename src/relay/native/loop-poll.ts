@@ -54,9 +54,9 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
     if (watch !== undefined) afterEvents(() => watch.onPoll(status));
   }, koffi.pointer(onPoll));
   // While Node shuts its environment down, the loop still runs, but nothing may call into JavaScript any more.
-  process.once('exit', () => {
+  const stopAll = () => {
     for (const { handle } of watches.values()) stop(handle);
-  });
+  };
 
   class Watch implements LoopWatch {
     readonly handle: number;
@@ -72,6 +72,7 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
         handles.give(this.handle);
         throw new Error(`the event loop can't watch a socket (libuv error ${status})`);
       }
+      if (watches.size === 0) process.once('exit', stopAll);
       watches.set(this.handle, this);
       this.#start();
     }
@@ -94,6 +95,7 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
       if (this.#closed) return;
       this.#closed = true;
       watches.delete(this.handle);
+      if (watches.size === 0) process.off('exit', stopAll);
       stop(this.handle);
       close(this.handle, null);
       // The loop still uses the memory until the end of this turn.

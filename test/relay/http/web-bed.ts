@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import {
   type AddressInfo,
@@ -41,7 +41,7 @@ export class WebService {
   leases = 0;
   dials = 0;
   /** Aborts where the workload stops. */
-  run = new AbortController();
+  run = beginRun();
   view: WakeView = { state: 'ready' };
   /** Resolves when the service is awake; replaced by tests. */
   awake: Promise<void> = Promise.resolve();
@@ -84,7 +84,7 @@ export class WebService {
   stop(): void {
     for (const socket of this.#sockets) socket.destroy();
     this.run.abort();
-    this.run = new AbortController();
+    this.run = beginRun();
   }
 
   close(): void {
@@ -106,6 +106,13 @@ export class WebService {
     await once(socket, 'connect');
     return { socket, ended: this.run.signal };
   }
+}
+
+/** As that of a workload: each of its connections listens for its end. */
+function beginRun(): AbortController {
+  const run = new AbortController();
+  setMaxListeners(0, run.signal);
+  return run;
 }
 
 /** A door with services behind it, on real sockets. */

@@ -36,6 +36,15 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
     socket?.close();
   });
 
+  test('listens for the end of the process only while it has a socket to watch', () => {
+    const countListeners = () => process.listenerCount('exit');
+    const before = countListeners();
+    const sockets = [open(() => {}), open(() => {})];
+    const during = countListeners();
+    for (const socket of sockets) socket?.close();
+    expect([during, countListeners()]).toEqual([before + 1, before]);
+  });
+
   test('tells nothing of a closed socket, nor of another one that has its number', async () => {
     let told = 0;
     const socket = open(() => told++);
