@@ -7,9 +7,7 @@ import { hasSchedule } from '../model/availability.ts';
 import type { KeptWorkload } from '../model/running/kept.ts';
 import type { LeaseUser } from '../model/running/client-use.ts';
 import type { Observation } from '../model/running/observation.ts';
-import type { RoomLimits } from '../model/settings.ts';
 import type { Service, TargetPort } from '../model/service.ts';
-import type { RoomFigures } from '../model/running/workload-report.ts';
 import type { WarmPath, WarmUser } from '../model/running/warm-path.ts';
 import { type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
@@ -83,6 +81,8 @@ const NOT_THE_SLEEPER: SharedView = { isSleeper: false, heldElsewhere: new Set()
 export class Lifecycle {
   /** How long wakes and waits take. */
   readonly tallies: Tallies = createTallies();
+  /** How many workloads may be awake, and how much memory they may take. */
+  readonly room: Room;
   readonly #options: LifecycleOptions;
   readonly #backends: ReadonlyMap<WorkloadKind, Backend>;
   readonly #byWorkload = new Map<string, WorkloadController>();
@@ -100,7 +100,6 @@ export class Lifecycle {
   readonly #shared = new Map<WorkloadKind, SharedView>();
   readonly #renames: Renames;
   readonly #starts: StartQueue;
-  readonly #room: Room;
   readonly #parts: ControllerParts;
   /** Leases on workloads that have the new name of a renamed one, by the controller of the renamed one, while that is in use. */
   readonly #lent = new Map<WorkloadController, Lease>();
@@ -114,22 +113,22 @@ export class Lifecycle {
       find: (name) => this.find(name),
       followUnmanaged: (service) => this.#followUnmanaged(service),
     });
-    this.#room = new Room({ ...options, chains: this.#cascade });
+    this.room = new Room({ ...options, chains: this.#cascade });
     this.#parts = {
       ...options,
-      ...{ starts: this.#starts, room: this.#room, needs: this.#cascade, tallies: this.tallies },
+      ...{ starts: this.#starts, room: this.room, needs: this.#cascade, tallies: this.tallies },
       maxKeptWakes: () => {
         const { each, all, least } = MAX_KEPT_WAKES;
         return Math.min(each, Math.max(least, Math.floor(all / this.#byWorkload.size)));
       },
       onTouched: options.memory && (() => options.memory?.touch()),
       onChanged: (controller) => {
-        this.#room.changed(controller);
+        this.room.changed(controller);
         this.#cascade.changed(controller);
       },
       onUnused: (controller) => {
         this.#takeBack(controller);
-        this.#room.lookAgain();
+        this.room.lookAgain();
       },
       onRetired: (controller) => this.#forget(controller),
     };
@@ -138,22 +137,6 @@ export class Lifecycle {
   /** How many workloads may be starting at once from now on; at least 1. */
   setMaxStarting(max: number): void {
     this.#starts.setMax(max);
-  }
-
-  /** How many workloads may be awake, from now on. */
-  setRoom(limits: RoomLimits): void {
-    this.#room.setLimits(limits);
-  }
-
-  /** Why a service takes nothing of `limits.memory`, in words that follow its name; undefined where it does, or that isn't limited. */
-  explainNoMemory(serviceName: string): string | undefined {
-    const controller = this.find(serviceName);
-    return controller && this.#room.explainNoMemory(controller);
-  }
-
-  /** How much room is taken; undefined where there are no limits. */
-  get roomFigures(): RoomFigures | undefined {
-    return this.#room.figures;
   }
 
   /**
@@ -230,7 +213,7 @@ export class Lifecycle {
     }
     this.#linked = new Set([...links.values()].flat().map(({ name }) => name));
     this.#cascade.link(links);
-    this.#room.lookAgain();
+    this.room.lookAgain();
     for (const controller of this.#namesOf.keys()) this.#followServed(controller);
     for (const controller of [...this.#byWorkload.values()]) {
       const { name, unmanaged } = controller.policy;
@@ -355,7 +338,7 @@ export class Lifecycle {
   close(): void {
     for (const controller of this.#byWorkload.values()) controller.close();
     this.#starts.close();
-    this.#room.close();
+    this.room.close();
     this.#renames.close();
   }
 
@@ -459,7 +442,7 @@ export class Lifecycle {
     this.#namesOf.delete(controller);
     this.#renames.forget(controller);
     this.#takeBack(controller);
-    this.#room.changed(controller);
+    this.room.changed(controller);
     if (this.#byWorkload.get(key) !== controller) return;
     this.#byWorkload.delete(key);
     const { kept } = controller.account;

@@ -364,7 +364,7 @@ export class LazyProxy {
     this.#settings = resolved.settings;
     this.#engines.setSettings(this.#settings);
     this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
-    this.#runtime.lifecycle.setRoom({ ...this.#settings.limits, groups: this.#settings.groups });
+    this.#runtime.lifecycle.room.setLimits({ ...this.#settings.limits, groups: this.#settings.groups });
     this.#labelUrls.allow(this.#settings.docker.labelUrls);
     this.#runtime.setWebhooks(this.#settings.webhooks);
     this.#runtime.trustedProxies.trust(this.#settings.trustedProxies);
@@ -426,7 +426,7 @@ export class LazyProxy {
           version,
           uptimeMs: clock.monotonicMs() - this.#sinceMs,
           fronts: this.#runtime.fronts.list(),
-          room: this.#runtime.lifecycle.roomFigures,
+          room: this.#runtime.lifecycle.room.figures,
           phase: this.#isUp ? this.#phase : 'starting',
           engines: this.#engines.standing,
         }),

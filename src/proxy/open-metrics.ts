@@ -55,7 +55,7 @@ async function readProxy({
     wakeSeconds: lifecycle.tallies.wakes,
     heldSeconds: lifecycle.tallies.held,
     fronts: fronts.list(),
-    room: lifecycle.roomFigures,
+    room: lifecycle.room.figures,
     process: {
       cpuSeconds: (user + system) / 1e6,
       residentBytes: process.memoryUsage.rss(),

@@ -85,7 +85,7 @@ export function findWorkloadProblems(
         `service ${name} counts as not busy: its busy_check has failed again and again: ${busyFailure}`,
       ),
     );
-  const noMemory = lifecycle.explainNoMemory(name);
+  const noMemory = controller && lifecycle.room.explainNoMemory(controller);
   if (noMemory !== undefined)
     problems.push(ofWorkload(entry, 'unknown-memory', `service ${name} ${noMemory}`));
   if (cannotPause !== undefined)

@@ -25,7 +25,7 @@ describe('Room', () => {
     expect(await bench.close()).toBe(0);
   });
   const limit = (limits: Partial<RoomLimits>) =>
-    bench.lifecycle.setRoom({ maxAwake: undefined, memoryBytes: undefined, groups: {}, ...limits });
+    bench.lifecycle.room.setLimits({ maxAwake: undefined, memoryBytes: undefined, groups: {}, ...limits });
   const add = (names: readonly string[], fields: Partial<Service> = {}, seen: Observation = STOPPED) => {
     for (const name of names) bench.add(aBareService({ name, idleTimeoutMs: IDLE_MS, ...fields }), seen);
     bench.lifecycle.linkServices();
@@ -78,13 +78,13 @@ describe('Room', () => {
   });
 
   test('tells how much of it is taken, and who waits, where there are limits', async () => {
-    expect(bench.lifecycle.roomFigures).toBeUndefined();
+    expect(bench.lifecycle.room.figures).toBeUndefined();
     limit({ maxAwake: 3, memoryBytes: 8 * GIB, groups: { gpu: { maxAwake: 1 } } });
     add(['a', 'b'], { group: 'gpu', memoryBytes: 2 * GIB });
     await use('a');
     come('b').served.catch(() => {});
     await settle();
-    expect(bench.lifecycle.roomFigures).toEqual({
+    expect(bench.lifecycle.room.figures).toEqual({
       awake: [
         { group: '', taken: 1, max: 3, services: ['a'] },
         { group: 'gpu', taken: 1, max: 1, services: ['a'] },

@@ -69,7 +69,7 @@ test('a container that may take any memory is a problem where that is limited', 
   const said = () => collect(services).filter((line) => line.includes('memory'));
   bench.backend.tell('docker/db', STOPPED);
   expect(said()).toEqual([]);
-  bench.lifecycle.setRoom({ maxAwake: undefined, memoryBytes: 10, groups: {} });
+  bench.lifecycle.room.setLimits({ maxAwake: undefined, memoryBytes: 10, groups: {} });
   expect(said()).toEqual([
     "container db warning service db takes nothing of limits.memory, since nobody knows how much memory it may take; set memory for the service, or limit its container's (docker run --memory, mem_limit in Compose)",
   ]);

@@ -760,7 +760,7 @@ export class World {
 
   /** Nothing takes room but the workloads of services, and those that clients of former services still use. */
   #checkRoom(): readonly string[] {
-    const [{ taken } = { taken: 0 }] = this.lifecycle.roomFigures?.awake ?? [];
+    const [{ taken } = { taken: 0 }] = this.lifecycle.room.figures?.awake ?? [];
     const services = [...this.reconciler.current.entries.values()].map(({ service }) => service);
     const containers = services.map(({ workload }) => workloadName(workload));
     for (const { container } of this.#clients) containers.push(container);
@@ -821,7 +821,7 @@ export class World {
     this.#notePlaced();
     this.hasRoomFor = isLimited ? MAX_AWAKE : Number.POSITIVE_INFINITY;
     const maxAwake = isLimited ? MAX_AWAKE : undefined;
-    this.lifecycle.setRoom({ maxAwake, memoryBytes: undefined, groups: {} });
+    this.lifecycle.room.setLimits({ maxAwake, memoryBytes: undefined, groups: {} });
   }
 
   #servicesOn(key: string): readonly Service[] {
