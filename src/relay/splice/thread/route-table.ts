@@ -103,12 +103,21 @@ export class RouteTable {
     if (!this.#options.poller.watch(route.listener, event)) this.close(route.route);
   }
 
-  /** Accepts no more. */
+  /**
+   * Accepts no more, and gives back the clients that are not connected yet: where they would be connected another workload may
+   * answer by now.
+   */
   close(number: number): void {
     const route = this.#routes.get(number);
     if (route === undefined) return;
     this.#routes.delete(number);
     this.#options.poller.close(route.listener, 'orderly');
+    for (const slot of [...this.#connecting.soon.keys(), ...this.#connecting.late.keys()]) {
+      const accepted = this.#accepted.get(slot);
+      if (accepted?.route !== route) continue;
+      this.#options.pairs.remove(slot);
+      this.#giveBack(slot, accepted);
+    }
     this.#options.onRouteClosed(number);
   }
 
@@ -248,7 +257,11 @@ export class RouteTable {
       }
       poller.close(upstream, 'orderly');
     }
-    const waitedMs = clock.monotonicMs() - accepted.sinceMs;
+    this.#giveBack(slot, accepted);
+  }
+
+  #giveBack(slot: number, { route, client, sinceMs }: Accepted): void {
+    const waitedMs = this.#options.clock.monotonicMs() - sinceMs;
     this.#options.onReturned({ route: route.route, client, waitedMs });
     this.#forget(slot);
   }

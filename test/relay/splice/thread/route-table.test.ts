@@ -166,6 +166,24 @@ describe('RouteTable whose route the main thread has closed', () => {
   });
 });
 
+describe('RouteTable whose route is closed', () => {
+  test('gives back the clients that are not connected yet, since another workload may answer there by now', () => {
+    const returned: number[] = [];
+    const removed: number[] = [];
+    const slots: number[] = [];
+    const pairs = { add: (slot: number) => slots.push(slot), remove: (slot: number) => removed.push(slot) };
+    const routes = openRoutes({
+      ...{ clients: [CLIENT, CLIENT + 1], pairs: pairs as unknown as PairTable },
+      onReturned: ({ client }) => void returned.push(client),
+    });
+    routes.accept(0);
+    const [connected = -1, connecting = -1] = slots;
+    routes.connected(connected);
+    routes.close(0);
+    expect([removed, returned, routes.timeoutMs()]).toEqual([[connecting], [CLIENT + 1], undefined]);
+  });
+});
+
 describe('RouteTable whose connections end', () => {
   test('gives nobody a place in the turn in which its owner has left it', () => {
     const clients: number[] = [];
