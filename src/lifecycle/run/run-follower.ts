@@ -4,7 +4,7 @@ import type { ServiceUrl, TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget, HttpTarget } from '../../system/net/http-client.ts';
-import { isGate, type LifecycleState } from '../workload/machine.ts';
+import { isGate, isGoingToSleep, type LifecycleState } from '../workload/machine.ts';
 import type { WorkloadPolicy } from '../workload/workload-policy.ts';
 import { untilHttpHealthy } from './http-check.ts';
 import { type OwnPlaces, WorkloadRun } from './workload-run.ts';
@@ -115,7 +115,7 @@ export class RunFollower {
       this.#end();
     }
     if (!atGate && state.kind !== 'ready') {
-      this.#end();
+      this.#end({ byOthers: isStoppedByOthers(state, observation) });
       if (state.kind !== 'unknown') this.#first = false;
     } else if (this.#current !== undefined) {
       this.#followAddresses(observation, this.#current);
@@ -241,11 +241,11 @@ export class RunFollower {
     else if (!isDeepStrictEqual(hosts, current.hosts)) this.#begin(observation);
   }
 
-  #end(): void {
+  #end(how: Parameters<WorkloadRun['end']>[0] = {}): void {
     const ended = this.#current;
     this.#current = undefined;
     this.#lastHost = ended?.lastHost ?? this.#lastHost;
-    ended?.end();
+    ended?.end(how);
   }
 
   #endProbe(): void {
@@ -257,4 +257,12 @@ export class RunFollower {
     this.#proof?.stop.abort(new Error('the gate was left'));
     this.#proof = undefined;
   }
+}
+
+/** Whether it was somebody else than the proxy, or the workload itself, who has ended a run. */
+function isStoppedByOthers(state: LifecycleState, observation: Observation): boolean {
+  if (isGoingToSleep(state)) return false;
+  return (
+    observation.stoppedBy === 'others' || observation.state === 'missing' || observation.state === 'stopping'
+  );
 }

@@ -100,7 +100,7 @@ export class WorkloadRun {
     return this.#endpoints.hosts;
   }
 
-  /** Aborts when the run is over. */
+  /** Aborts when the run is over; its reason has the code `stopped-by-others` where somebody else has ended it. */
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
@@ -248,9 +248,13 @@ export class WorkloadRun {
     return failures.find((failure) => failure !== undefined);
   }
 
-  /** The workload has stopped, or its addresses have changed: whatever goes on in this run is given up. Idempotent. */
-  end(): void {
-    this.#ended.abort(new Error('the workload stopped'));
+  /**
+   * The workload has stopped, or its addresses have changed: whatever goes on in this run is given up. Idempotent.
+   * @param options.byOthers somebody has stopped, killed or removed it, and not the proxy.
+   */
+  end({ byOthers = false }: { readonly byOthers?: boolean } = {}): void {
+    const reason = new Error('the workload stopped');
+    this.#ended.abort(byOthers ? Object.assign(reason, { code: 'stopped-by-others' }) : reason);
     this.#endpoints.end();
   }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ClientUse, LeaseUser } from '../../model/running/client-use.ts';
 import { afterReads } from '../../system/clock.ts';
+import { linkSignals } from '../../system/waiting/link-signals.ts';
 import { writeProxyHeader } from '../access/proxy-protocol.ts';
 import type { PresentClient } from '../listener.ts';
 import { breakOff, drop } from './client-answer.ts';
@@ -12,6 +13,15 @@ import type { UpstreamPool } from './upstream/upstream-pool.ts';
 import type { WebLease } from './web-binding.ts';
 import type { CountedRequest } from './web-tally.ts';
 import type { JoinedSockets, WebEngine, WebRequest, WebRoute } from './web-engine.ts';
+
+/**
+ * A new connection that ends without an answer is mostly one to a service that is being stopped: it may take connections for a moment
+ * yet, and its engine tells of its end a little later. For so long that is waited for, before the request is asked again, and before
+ * it is given up.
+ */
+const STOPPING_MS = { again: 100, givenUp: 500 } as const;
+/** How often one request may lose the run that it was sent to because somebody else has stopped that. */
+const MAX_LOST_RUNS = 3;
 
 /** One request that was let in, until the last byte of its answer, or its client's leaving. */
 export class Exchange implements CountedRequest, ClientUse, LeaseUser {
@@ -32,6 +42,7 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
   #joined: JoinedSockets | undefined;
   #wasReady = false;
   #isRepeated = false;
+  #lostRuns = 0;
   #isOver = false;
 
   constructor(
@@ -199,7 +210,7 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
       this.#forwarding = new Forwarding({
         ...{ read, headers, message, response, connection },
         ...{ clock: this.#engine.parts.clock, meter: this.#engine },
-        onEnd: (end) => this.#forwarded(end),
+        onEnd: (end) => this.#forwarded(end, connection),
       });
     } catch (error) {
       this.#pool.giveBack(connection);
@@ -207,7 +218,7 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
     }
   }
 
-  #forwarded(end: ForwardEnd): void {
+  #forwarded(end: ForwardEnd, connection: UpstreamConnection): void {
     switch (end.kind) {
       case 'left':
         return;
@@ -219,14 +230,26 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
         return this.#join(end.switched);
       case 'unanswered':
         if (this.#isOver) return;
-        if (!end.mayRepeat || this.#isRepeated) return this.#fail(end.error);
-        this.#isRepeated = true;
+        if (!end.mayRepeat) return this.#fail(end.error);
         this.#forwarding = undefined;
-        void this.#connect().then(
-          (connection) => this.#forward(connection),
-          (error: unknown) => this.#fail(error),
-        );
+        void this.#askAgain(connection, end.error).catch((error: unknown) => this.#fail(error));
     }
+  }
+
+  /** Asks once more, and again where it was not the service that has ended its run. @throws where that was done already. */
+  async #askAgain({ ended, isKept }: UpstreamConnection, error: Error): Promise<void> {
+    const isLast = this.#isRepeated;
+    if (!isKept) await this.#untilEnded(ended, isLast ? STOPPING_MS.givenUp : STOPPING_MS.again);
+    if (codeOf(ended.reason) === 'stopped-by-others' && this.#lostRuns < MAX_LOST_RUNS) this.#lostRuns++;
+    else if (isLast) throw error;
+    else this.#isRepeated = true;
+    if (!this.#isOver) this.#forward(await this.#connect());
+  }
+
+  async #untilEnded(ended: AbortSignal, withinMs: number): Promise<void> {
+    const { signal, unlink } = linkSignals([ended, this.#leaving]);
+    await this.#engine.parts.clock.sleep(withinMs, signal).catch(() => {});
+    unlink();
   }
 
   /** Both sides speak another protocol from now on. */

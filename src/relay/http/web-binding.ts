@@ -37,7 +37,8 @@ export interface WebBinding {
 export interface WebLease {
   /**
    * A new connection to the service, which is woken where needed.
-   * @returns it, and the signal that aborts when the run of the workload that it belongs to is over.
+   * @returns it, and the signal that aborts when the run of the workload that it belongs to is over; its reason has the code
+   * `stopped-by-others` where somebody else has ended that.
    * @throws an error with a `code` where the client can't be served: `overloaded`, `timeout`, `failed`, `left`, `removed`, `asleep`.
    */
   connect(signal: AbortSignal): Promise<{ readonly socket: Socket; readonly ended: AbortSignal }>;

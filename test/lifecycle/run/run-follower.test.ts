@@ -90,6 +90,28 @@ describe('RunFollower', () => {
   };
 
   describe('with a health check over HTTP', () => {
+    test.each([
+      ['others have stopped it', { ...STOPPED, stoppedBy: 'others' }, 'stopped-by-others'],
+      ['others have removed it', { ...STOPPED, state: 'missing' }, 'stopped-by-others'],
+      ['it ended by itself', { ...STOPPED, stoppedBy: 'itself' }, undefined],
+      ['nobody says why', STOPPED, undefined],
+    ] as const)('says of a run that is over where %s', async (_, observation, code) => {
+      bench.add(aBareService(), RUNNING);
+      const { ended } = bench.controller('db').currentRun ?? {};
+      bench.backend.tell(KEY, observation);
+      expect([ended?.aborted, ended?.reason.code]).toEqual([true, code]);
+    });
+
+    test('says of a run that the proxy ends that this was not somebody else', async () => {
+      bench.add(aBareService(), RUNNING);
+      await settle();
+      const { ended } = bench.controller('db').currentRun ?? {};
+      bench.controller('db').sleep({ kind: 'hand', words: 'for a test' });
+      bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+      expect([ended?.aborted, ended?.reason.code]).toEqual([true, undefined]);
+      bench.backend.last.succeed(STOPPED);
+    });
+
     test('dials nothing before it has passed', async () => {
       const client = await start({ httpHealthcheck: aUrl(url) }, RUNNING);
       await untilAsked(4);

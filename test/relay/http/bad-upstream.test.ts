@@ -269,6 +269,57 @@ describe('an upstream that does not keep to the rules', () => {
     expect(seen).toEqual(['GET /first', 'GET /x', 'GET /x']);
   });
 
+  /** Closes each connection at its first request, and the run is over then, where this says why; the last ones answer. */
+  async function openStopping(reasons: readonly (Error | undefined)[]): Promise<() => number> {
+    let requests = 0;
+    bed = await WebBed.open([
+      {
+        host: 'wiki',
+        raw: (socket: Socket) => {
+          socket.once('data', () => {
+            const [isGood, reason] = [requests >= reasons.length, reasons[requests]];
+            requests++;
+            if (isGood) return void socket.write(OK);
+            const service = bed.service('wiki');
+            socket.destroy();
+            if (reason === undefined) return;
+            // Its engine tells of it a little later.
+            setTimeout(() => {
+              service.run.abort(reason);
+              service.run = new AbortController();
+            }, 2);
+          });
+        },
+      },
+    ]);
+    return () => requests;
+  }
+  const BY_OTHERS = Object.assign(new Error('the workload stopped'), { code: 'stopped-by-others' });
+
+  test('that others stop again and again is asked in its next run', async () => {
+    const requests = await openStopping([BY_OTHERS, BY_OTHERS, BY_OTHERS]);
+    expect(await bed.exchange(aRequest('wiki.test'))).toMatch(/^HTTP\/1\.1 200 OK/);
+    expect(requests()).toBe(4);
+  });
+
+  test('that others stop while it takes connections yet is asked in its next run', async () => {
+    const requests = await openStopping([undefined, BY_OTHERS]);
+    expect(await bed.exchange(aRequest('wiki.test'))).toMatch(/^HTTP\/1\.1 200 OK/);
+    expect(requests()).toBe(3);
+  });
+
+  test('that ends by itself over a request is asked once more', async () => {
+    const requests = await openStopping([new Error('exit code 1'), new Error('exit code 1')]);
+    expect(await bed.exchange(aRequest('wiki.test'))).toMatch(/^HTTP\/1\.1 502 /);
+    expect(requests()).toBe(2);
+  });
+
+  test('that others have stopped is not asked for ever', async () => {
+    const requests = await openStopping(Array(9).fill(BY_OTHERS));
+    expect(await bed.exchange(aRequest('wiki.test'))).toMatch(/^HTTP\/1\.1 502 /);
+    expect(requests()).toBe(5);
+  });
+
   test.each([
     ['POST', 'Content-Length: 2\r\n', 'hi'],
     ['POST', 'Content-Length: 0\r\n', ''],

@@ -33,6 +33,10 @@ export class UpstreamConnection {
   readonly socket: Socket;
   /** Of whose requests alone it is, as the upstream was told at its begin; undefined = of everybody's. */
   readonly of: string | undefined;
+  /** Aborts when the run that it belongs to is over. */
+  readonly ended: AbortSignal;
+  /** It was kept for a while, so it may be dead without any fault of the upstream. */
+  isKept = false;
   /** Since when it is idle, on the monotonic clock; undefined while somebody uses it. */
   idleSinceMs: number | undefined;
   /** For how long it may be idle. */
@@ -48,9 +52,15 @@ export class UpstreamConnection {
   /** @param options.idleMs for how long it may be idle, where the upstream doesn't say. */
   constructor(
     socket: Socket,
-    options: { readonly owner: ConnectionOwner; readonly idleMs: number; readonly of?: string | undefined },
+    options: {
+      readonly owner: ConnectionOwner;
+      readonly idleMs: number;
+      readonly ended: AbortSignal;
+      readonly of?: string | undefined;
+    },
   ) {
     this.socket = socket;
+    this.ended = options.ended;
     this.of = options.of;
     this.idleMs = options.idleMs;
     this.#owner = options.owner;

@@ -72,7 +72,7 @@ export class UpstreamPool {
     { ended, of }: { readonly ended: AbortSignal; readonly of?: string | undefined },
   ): UpstreamConnection {
     const connection = new UpstreamConnection(socket, {
-      ...{ idleMs: IDLE_MS, of },
+      ...{ idleMs: IDLE_MS, of, ended },
       owner: {
         onFree: () => this.giveBack(connection),
         onClosed: () => {
@@ -98,6 +98,7 @@ export class UpstreamPool {
     const isOver = this.#isClosed || idleMs <= 0 || !isUsable;
     if (isOver || this.#idle.length >= MAX_IDLE || !this.#mayKeep()) return void socket.destroy();
     connection.idleSinceMs = this.#clock.monotonicMs();
+    connection.isKept = true;
     // Only what is read is seen to end.
     if (!socket.readableFlowing) socket.resume();
     this.#idle.push(connection);

@@ -39,7 +39,7 @@ describe('a connection to an upstream', () => {
     ];
     upstream.on('error', () => {});
     const owner = { onFree: () => mine.push('free'), onClosed: () => mine.push('closed') };
-    return new UpstreamConnection(socket, { owner, idleMs: 1_000 });
+    return new UpstreamConnection(socket, { owner, idleMs: 1_000, ended: new AbortController().signal });
   }
 
   const ask = (connection: UpstreamConnection, body: 'none' | 'length' | 'chunked' = 'none') =>
