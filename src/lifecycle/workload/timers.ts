@@ -67,6 +67,8 @@ export class LifecycleTimers {
   readonly #fire: (event: TimerEventKind | 'idle', reason: string) => void;
   #deadline: Timer | undefined;
   #startedMs = 0;
+  /** The state that the deadline was last followed for. */
+  #followed: LifecycleState | undefined;
   #backoff: (Timer & Backoff) | undefined;
   #idle: Timer | undefined;
   #runningSinceMs: number | undefined;
@@ -119,12 +121,15 @@ export class LifecycleTimers {
   }
 
   #followDeadline(state: LifecycleState, { startTimeoutMs }: TimerDemands): void {
+    const before = this.#followed;
+    this.#followed = state;
     if (state.kind !== 'starting') {
       this.#deadline?.cancel();
       this.#deadline = undefined;
       return;
     }
-    this.#startedMs = this.#deadline === undefined ? this.#clock.monotonicMs() : this.#startedMs;
+    if (this.#deadline === undefined || isBegunAnew(state, before))
+      this.#startedMs = this.#clock.monotonicMs();
     const dueMs = this.#startedMs + startTimeoutMs;
     // Somebody with a longer budget may come to wait for it; what was granted once is not taken back.
     if (this.#deadline !== undefined && dueMs <= this.#deadline.dueMs) return;
@@ -154,11 +159,9 @@ export class LifecycleTimers {
 
   #beginBackoff(state: LifecycleState, startTimeoutMs: number): Backoff {
     const since = { after: state.kind, sinceMs: this.#clock.monotonicMs() };
-    if (isInterrupted(state)) {
-      const ms = backoffMs(++this.#interruptions, INTERRUPTION_BACKOFF);
-      return { ...since, clientMs: ms, keptMs: ms };
-    }
-    const keptMs = backoffMs(++this.#failedStarts, START_BACKOFF);
+    const keptMs = isInterrupted(state)
+      ? backoffMs(++this.#interruptions, INTERRUPTION_BACKOFF)
+      : backoffMs(++this.#failedStarts, START_BACKOFF);
     return { ...since, keptMs, clientMs: Math.min(keptMs, startTimeoutMs * LONGEST_BACKOFF_SHARE) };
   }
 
@@ -203,4 +206,14 @@ export class LifecycleTimers {
   #schedule(delayMs: number, callback: () => void): Timer {
     return { cancel: this.#clock.schedule(delayMs, callback), dueMs: this.#clock.monotonicMs() + delayMs };
   }
+}
+
+/**
+ * Whether others have ended the start under way, or begun another one, or it has to be begun anew because they have paused it. Whoever
+ * has come meanwhile must not be refused for the time that the start before has taken; who waits since then has a budget of his own.
+ */
+function isBegunAnew(state: LifecycleState, before: LifecycleState | undefined): boolean {
+  if (before?.kind !== 'starting') return false;
+  if (isInterrupted(state) !== isInterrupted(before)) return true;
+  return isWaking(state) && (before.phase === 'gate' || before.phase === 'engine');
 }

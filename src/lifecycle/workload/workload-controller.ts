@@ -38,6 +38,7 @@ import {
   awaitsNeeds,
   isBackingOff,
   isGate,
+  isInterrupted,
   isWaking,
   type LifecycleEffect,
   type LifecycleEvent,
@@ -634,8 +635,10 @@ export class WorkloadController {
     readonly budgetMs?: number;
   } = {}): void {
     this.#followTurn(reason);
-    if (!isGate(this.#state) || this.room.size > 0) return;
     const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
+    if (timeout !== undefined && isInterrupted(this.#state) && this.#demands.for(undefined) === 'none')
+      return this.#dispatch('deadline-passed', timeout.message);
+    if (!isGate(this.#state) || this.room.size > 0) return;
     const { listeners, services, startTimeoutMs } = this.#policy;
     const hasDatagramsOnly =
       listeners.length > 0 &&

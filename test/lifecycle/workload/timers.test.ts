@@ -183,6 +183,23 @@ describe('LifecycleTimers', () => {
     expect(fired).toEqual(['deadline-passed']);
   });
 
+  test.each([
+    ['were stopped by others', INTERRUPTED, WAKING],
+    ['were stopped and started by others', INTERRUPTED, GATE],
+    ['were paused by others', WAKING, GATE],
+  ])('gives starts that %s the whole time again', async (_name, first, second) => {
+    follow(WAKING);
+    follow(GATE);
+    await clock.advance(29_000);
+    follow(first);
+    await clock.advance(200);
+    follow(second);
+    await clock.advance(29_799);
+    expect(fired).not.toContain('deadline-passed');
+    await clock.advance(201);
+    expect(fired).toContain('deadline-passed');
+  });
+
   test.each([READY, STOPPED, FAILED])('has no deadline when the start ends as %o', async (state) => {
     follow(WAKING);
     follow(state, { mayIdle: false });
@@ -259,6 +276,17 @@ describe('LifecycleTimers', () => {
       delays.push(clock.monotonicMs() - fromMs);
     }
     expect(delays).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+  });
+
+  test('takes no more than half the budget of who waits where it was stopped again and again', async () => {
+    for (let round = 0; round < 8; round++) {
+      follow(GATE);
+      follow(INTERRUPTED, { startTimeoutMs: 10_000 });
+    }
+    await clock.advance(4_999);
+    expect(fired).toEqual([]);
+    await clock.advance(1);
+    expect(fired).toEqual(['backoff-over']);
   });
 
   test('backs off as after any failed start when an interrupted one has failed', () => {

@@ -138,6 +138,34 @@ describe('WorkloadController', () => {
     client.leave();
   });
 
+  test('refuses nobody for the time that a start has taken which others have stopped', async () => {
+    bench.add(aBareService(), STOPPED);
+    const first = bench.client('db', await freePort());
+    await bench.backend.called(1);
+    bench.backend.last.succeed(RUNNING);
+    await bench.clock.advance(29_000);
+    bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+    const second = bench.client('db', server.port);
+    await bench.clock.advance(2_000);
+    expect([first.outcome, second.outcome]).toEqual(['timeout', 'waiting']);
+    bench.backend.last.succeed(RUNNING);
+    await bench.until(() => second.outcome !== 'waiting');
+    expect(second.outcome).toBe('served');
+    expect(bench.failedWakes).toEqual([]);
+  });
+
+  test('tells of a wake in vain where others have stopped it and the last client has waited for long enough', async () => {
+    bench.add(aBareService({ startTimeoutMs: 300 }), STOPPED);
+    const client = bench.client('db', await freePort());
+    await bench.backend.called(1);
+    bench.backend.last.succeed(RUNNING);
+    await bench.clock.advance(200);
+    bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+    await bench.clock.advance(100);
+    expect(client.outcome).toBe('timeout');
+    expect(bench.failedWakes).toEqual([expect.stringMatching(/^db: not ready within 300 ms: somebody else/)]);
+  });
+
   test('takes the restart of somebody else for the start that its client waits for', async () => {
     bench.add(aBareService(), STOPPED);
     const client = bench.client('db', server.port);
