@@ -59,6 +59,8 @@ export class Cascade implements Needs<WorkloadController>, Chains {
   readonly #held = new Map<WorkloadController, Map<string, Held>>();
   /** Who holds each of them. */
   readonly #holders = new Map<WorkloadController, Set<WorkloadController>>();
+  /** Those that run, or are about to, also while they are being stopped. */
+  readonly #running = new WeakSet<WorkloadController>();
   /** Users that are about to be started. */
   readonly #awaiting = new Set<WorkloadController>();
   /** What runs because a hub or a user has woken it. */
@@ -102,6 +104,7 @@ export class Cascade implements Needs<WorkloadController>, Chains {
   /** The state of a workload has changed. */
   changed(controller: WorkloadController): void {
     this.#judge(controller);
+    this.#noteRun(controller);
     if (awaitsNeeds(controller.state)) this.#awaiting.add(controller);
     else this.#awaiting.delete(controller);
     if (this.#suspended) return;
@@ -207,7 +210,7 @@ export class Cascade implements Needs<WorkloadController>, Chains {
     // That an engine can't be asked doesn't mean that the workload has stopped.
     if (state.kind === 'unknown' && this.#held.has(holder) && this.#links.has(holder)) return;
     if (!this.#held.has(holder) && !this.#links.has(holder)) return;
-    const runs = mayRun(state);
+    const runs = this.#running.has(holder);
     const wanted = new Map<string, { readonly link: Link; readonly controller: WorkloadController }>();
     for (const link of (runs && this.#links.get(holder)) || []) {
       const controller = this.find(link.name, holder);
@@ -324,6 +327,15 @@ export class Cascade implements Needs<WorkloadController>, Chains {
     if (controller.state.kind === 'unknown') {
       this.#unsure.set(controller, { adopts: adopts || this.#unsure.get(controller)?.adopts === true });
     } else if (adopts || !runsAlready(controller.state)) this.#woken.add(controller);
+  }
+
+  /** What was paused holds nothing, and needs nothing for being stopped. */
+  #noteRun(controller: WorkloadController): void {
+    const { state } = controller;
+    // That an engine can't be asked doesn't mean that the workload has stopped.
+    if (state.kind === 'stopping' || state.kind === 'unknown') return;
+    if (mayRun(state)) this.#running.add(controller);
+    else this.#running.delete(controller);
   }
 
   #judge(controller: WorkloadController): void {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Observation } from '../../src/model/running/observation.ts';
-import { MISSING, RUNNING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
+import { MISSING, PAUSED, RUNNING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { aBareService, Bench } from './bench.ts';
@@ -80,6 +80,14 @@ describe('Cascade', () => {
     bench.client('hub', server.port);
     await settle();
     expect(calls('wake')).toEqual(['wake docker/hub', 'wake docker/one', 'wake docker/two']);
+  });
+
+  test('wakes nothing for a paused hub that is being stopped', async () => {
+    add({ hub: ['one'] }, PAUSED);
+    add({ one: [] });
+    bench.controller('hub').sleep({ kind: 'hand', words: 'by hand' });
+    await bench.until(() => state('hub') === 'stopped');
+    expect(bench.backend.log).toEqual(['sleep docker/hub']);
   });
 
   test('keeps dependants awake while their hub runs', async () => {
