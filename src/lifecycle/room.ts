@@ -68,12 +68,10 @@ export class Room {
    */
   take(controller: WorkloadController): boolean {
     if (!this.#hasLimits) return true;
-    // It has just stopped, and is wanted again: who has come before that goes first, or would wait for this place in vain.
-    if (this.#waiting.size > 0 && controller.isLeaving && controller.observation.state === 'stopped')
-      this.#awake.delete(controller);
-    if (this.#holds(controller)) return true;
-    if (this.explainMisfit(controller) !== undefined) return false;
-    if (this.#waiting.size === 0 && this.#chains.isSettled && this.#lacking(controller).length === 0) {
+    const holds = this.#holds(controller);
+    if (!holds && this.explainMisfit(controller) !== undefined) return false;
+    const isFree = this.#waiting.size === 0 && this.#lacking(controller).length === 0;
+    if (holds || (this.#chains.isSettled && isFree)) {
       this.#reserve(controller);
       return true;
     }
@@ -203,13 +201,24 @@ export class Room {
   }
 
   get #counted(): ReadonlySet<WorkloadController> {
-    return new Set([...this.#awake, ...[...this.#reserved.values()].flatMap((chain) => [...chain])]);
+    return new Set([...this.#awake, ...this.#placed]);
   }
 
-  /** What of all that starts with a workload has no place yet. */
+  /** Workloads that are about to start, with all that starts with them. */
+  get #placed(): ReadonlySet<WorkloadController> {
+    return new Set([...this.#reserved.values()].flatMap((chain) => [...chain]));
+  }
+
+  /**
+   * What of all that starts with a workload has no place yet. What is being stopped has one until then: who has come before gets
+   * it, or would wait for it in vain where it is wanted again and again.
+   */
   #newOf(controller: WorkloadController): ReadonlySet<WorkloadController> {
-    const counted = this.#counted;
-    return new Set([...this.#chains.chainOf(controller)].filter((one) => !counted.has(one)));
+    const [first = controller] = this.#waiting;
+    const placed = this.#placed;
+    const hasPlace = (one: WorkloadController) =>
+      placed.has(one) || (this.#awake.has(one) && (first === controller || !one.isLeaving));
+    return new Set([...this.#chains.chainOf(controller)].filter((one) => !hasPlace(one)));
   }
 
   /** The limits that lack what a workload needs with all that starts with it. */

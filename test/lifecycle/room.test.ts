@@ -450,6 +450,32 @@ describe('Room', () => {
       expect(bench.controller('db').account.report.waitsIn).toBe('room');
     });
 
+    describe('all of which counts as awake, though one is just stopping', () => {
+      const order = async (names: readonly string[]) => {
+        limit({ maxAwake: 2 });
+        add(['db'], {}, RUNNING);
+        add(['web'], { dependsOn: [{ name: 'db', condition: 'healthy' }] }, PAUSED);
+        add(['other']);
+        bench.controller('db').sleep({ kind: 'hand', words: 'by hand' });
+        const clients = names.map((name) => come(name));
+        await bench.clock.advance(1_000);
+        expect(clients.map(({ outcome }) => outcome)).toEqual(['served', 'waiting']);
+        (await clients[0]?.served)?.release();
+        await bench.clock.advance(1_000);
+        expect(clients[1]?.outcome).toBe('served');
+      };
+
+      test('keeps its places, though others come before that one has stopped', async () => {
+        await order(['web', 'other']);
+        expect(log()).toEqual(['sleep db', 'wake db', 'wake web', 'sleep web', 'sleep db', 'wake other']);
+      });
+
+      test('leaves the place of that one to who has come before', async () => {
+        await order(['other', 'web']);
+        expect(log()).toEqual(['sleep db', 'wake other', 'sleep other', 'wake db', 'wake web']);
+      });
+    });
+
     test('is refused at once where it can never fit', async () => {
       limit({ maxAwake: 1 });
       addChain('a');
