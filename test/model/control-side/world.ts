@@ -10,13 +10,19 @@ import { ScheduleSet } from '../../../src/apply/schedule-set.ts';
 import type { ServiceListener } from '../../../src/apply/service-listener.ts';
 import type { Dialled } from '../../../src/lifecycle/run/dial.ts';
 import { Lifecycle } from '../../../src/lifecycle/lifecycle.ts';
-import { awaitsNeeds, type LifecycleState, mayRun } from '../../../src/lifecycle/workload/machine.ts';
+import {
+  awaitsNeeds,
+  isWaking,
+  type LifecycleState,
+  mayRun,
+} from '../../../src/lifecycle/workload/machine.ts';
 import type { WorkloadPolicy } from '../../../src/lifecycle/workload/workload-policy.ts';
 import { hasSchedule } from '../../../src/model/availability.ts';
 import type { Endpoint } from '../../../src/model/running/observation.ts';
 import { type Dependency, type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
 import { workloadKey, workloadName } from '../../../src/model/workload.ts';
 import { Keeping } from '../../../src/proxy/keeping/keeping.ts';
+import { Happenings } from '../../../src/system/happenings.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import type { StateFolder } from '../../../src/system/state/state-folder.ts';
 import { aTable } from '../../support/builders.ts';
@@ -198,8 +204,11 @@ export class World {
   readonly #hubRanMs = new Map<string, number>();
   /** Workloads that somebody has asked for who may wake them, and that wait since then, as long as it takes. */
   readonly #askedWaiting = new Set<string>();
-  /** Workloads that have their places already, and wait for their turn, or for what they need. */
-  readonly #placed = new Set<string>();
+  /**
+   * Workloads that are being started, from the moment on at which they have their places: they wait for their turn, or for what they
+   * need, or are woken. Each with all that started with it then.
+   */
+  readonly #placed = new Map<string, ReadonlySet<string>>();
   /** Those of them that have had their places since before the last table, or the last limit. */
   readonly #placedBefore = new Set<string>();
   /** The workload of which something is just being told, where it was awake until then. */
@@ -260,9 +269,15 @@ export class World {
   #createSide(keeping: Keeping): ControlSide {
     const { clock, engine } = this;
     const logger = silentLogger;
+    const happenings = new Happenings();
+    happenings.listen((happening) => {
+      if (happening.kind !== 'state' || happening.state === 'starting') return;
+      const controller = lifecycle.find(happening.service);
+      if (controller !== undefined) this.#giveBack(workloadKey(controller.workload));
+    });
     const lifecycle: Lifecycle = new Lifecycle({
       ...{ backends: [engine], clock, logger, maxStarting: MAX_STARTING, memory: keeping },
-      nextStartMs: (service) => schedules.nextFires(service).start,
+      ...{ happenings, nextStartMs: (service) => schedules.nextFires(service).start },
     });
     const listeners = new ListenerSet({
       create: (spec, service, onDrained) => {
@@ -300,6 +315,7 @@ export class World {
       observed: (key, observation) => {
         const { state } = this.#controllerOf(key) ?? {};
         if (state !== undefined && (mayRun(state) || state.kind === 'paused')) this.#stopsAwake = key;
+        this.#notePlaces();
         lifecycle.observe(key, observation);
         this.#stopsAwake = undefined;
       },
@@ -374,7 +390,7 @@ export class World {
 
   apply(services: readonly Service[]): void {
     if (this.draining) return;
-    this.#notePlaced();
+    this.#notePlacedBefore();
     const byName = new Map(services.map((service) => [service.name, workloadName(service.workload)]));
     const needed = services.flatMap(({ dependsOn }) => dependsOn);
     this.engine.oneShots = new Set(
@@ -705,15 +721,44 @@ export class World {
       const isWaiting = isBetween || waitsIn !== undefined;
       if (isWaiting && this.#isAskedFor(key)) this.#askedWaiting.add(key);
       else this.#askedWaiting.delete(key);
-      const isPlaced = waitsIn === 'queue' || (state !== undefined && awaitsNeeds(state));
-      this.#placed[isPlaced ? 'add' : 'delete'](key);
-      if (!isPlaced) this.#placedBefore.delete(key);
+    }
+    this.#notePlaces();
+  }
+
+  #notePlaces(): void {
+    for (const key of this.#placed.keys()) if (this.#servicesOn(key).length === 0) this.#giveBack(key);
+    for (const { service } of this.reconciler.current.entries.values()) {
+      const key = workloadKey(service.workload);
+      const { state = ABSENT, isQueued = false } = this.#controllerOf(key) ?? {};
+      if (!isQueued && state.kind !== 'starting') this.#giveBack(key);
+      // What others start has no place of ours.
+      else if (isQueued || awaitsNeeds(state) || isWaking(state))
+        this.#placed.set(key, this.#placed.get(key) ?? this.#chainOf(key));
     }
   }
 
+  /** What a workload had for itself and for all that starts with it. */
+  #giveBack(key: string): void {
+    this.#placed.delete(key);
+    this.#placedBefore.delete(key);
+  }
+
+  /** All that starts with a workload, itself among them, as the table says. */
+  #chainOf(key: string): ReadonlySet<string> {
+    const chain = new Set([key]);
+    // A set is walked with what is added to it meanwhile.
+    for (const one of chain)
+      for (const { dependants, dependsOn } of this.#servicesOn(one))
+        for (const name of [...dependants, ...dependsOn.map((needed) => needed.name)]) {
+          const { service } = this.reconciler.current.entries.get(name) ?? {};
+          if (service !== undefined) chain.add(workloadKey(service.workload));
+        }
+    return chain;
+  }
+
   /** The table, or the limit, is about to change: what goes with a start under way may be another one then. */
-  #notePlaced(): void {
-    for (const key of this.#placed) this.#placedBefore.add(key);
+  #notePlacedBefore(): void {
+    for (const key of this.#placed.keys()) this.#placedBefore.add(key);
   }
 
   /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. */
@@ -781,17 +826,15 @@ export class World {
 
   /** No client starts what is not on demand, and nothing is started before what it depends on. */
   #whyNoStart(key: string): string | undefined {
+    // Who got its places got those of all that starts with it. What others start is no reason to lose them.
+    const isPlaced = [...this.#placed.values()].some((chain) => chain.has(key));
+    this.#notePlaces();
     const others = this.#countAwake(key);
     const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
-    // What is paused has its place already, and so has what is just seen to have stopped. What others start is no reason to lose it.
+    // What is paused has its place already, and so has what is just seen to have stopped.
     const { observation, account } = this.#controllerOf(key) ?? {};
     // Whoever came while it was being stopped has it started again at once.
     const isAgain = account?.timeline.at(-2)?.life === 'stopping';
-    // Who got its places got those of all that it needs, also where a reload has brought others since then.
-    const goesAlong = this.#servicesOn(key).some((service) =>
-      this.#usersOf(service).some(({ workload }) => this.#placedBefore.has(workloadKey(workload))),
-    );
-    const isPlaced = this.#placed.has(key) || goesAlong;
     const hasPlace = this.#stopsAwake === key || isAgain || observation?.state === 'paused' || isPlaced;
     if (this.hasRoomFor < others + 1 && isSettled && !hasPlace)
       return `${others} of ${this.hasRoomFor} are awake`;
@@ -804,21 +847,28 @@ export class World {
     return `it is ${availability}`;
   }
 
-  /** How many other workloads are awake, or on their way to or from that, as far as the proxy has been told. */
+  /**
+   * How many other workloads are awake, or on their way to or from that, as far as the proxy has been told, or start with one that is
+   * being started.
+   */
   #countAwake(key: string): number {
-    const states = new Map<string, LifecycleState>();
+    const awake = new Set<string>();
     for (const { service } of this.reconciler.current.entries.values()) {
-      const controller = this.lifecycle.find(service.name);
-      if (controller !== undefined) states.set(workloadKey(service.workload), controller.state);
+      const { state = ABSENT } = this.lifecycle.find(service.name) ?? {};
+      if (mayRun(state) || state.kind === 'paused') awake.add(workloadKey(service.workload));
     }
-    states.delete(key);
-    return [...states.values()].filter((state) => mayRun(state) || state.kind === 'paused').length;
+    for (const [holder, chain] of this.#placed) {
+      const now = this.#chainOf(holder);
+      for (const one of chain) if (now.has(one)) awake.add(one);
+    }
+    awake.delete(key);
+    return awake.size;
   }
 
   /** How many may be awake from now on. */
   limit(isLimited: boolean): void {
     if (isLimited && !Number.isFinite(this.hasRoomFor)) this.#limitedMs = this.clock.monotonicMs();
-    this.#notePlaced();
+    this.#notePlacedBefore();
     this.hasRoomFor = isLimited ? MAX_AWAKE : Number.POSITIVE_INFINITY;
     const maxAwake = isLimited ? MAX_AWAKE : undefined;
     this.lifecycle.room.setLimits({ maxAwake, memoryBytes: undefined, groups: {} });
@@ -864,7 +914,7 @@ export class World {
     if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
     const running = [...this.reconciler.current.entries.values()].filter(
       ({ service: { name, dependsOn } }) =>
-        mayRun(this.lifecycle.find(name)?.state ?? ABSENT) &&
+        this.#runs(name) &&
         dependsOn.some(
           (needed) =>
             needed.condition !== 'completed' && this.#servicesOn(key).some((one) => one.name === needed.name),
@@ -877,11 +927,20 @@ export class World {
     return served === 0 ? undefined : `${served} clients use it`;
   }
 
+  /** Whether a service runs, or is on its way to or from that; what is paused doesn't, nor does it when it is stopped then. */
+  #runs(name: string): boolean {
+    const { state = ABSENT, account } = this.lifecycle.find(name) ?? {};
+    const before = account?.timeline.at(-2)?.life ?? 'unknown';
+    return mayRun(state) && !(state.kind === 'stopping' && (before === 'asleep' || before === 'unknown'));
+  }
+
   /** Why a ready workload must not be put to sleep yet for being idle, or for another one; undefined where it may. */
   #whyNoRest(key: string): string | undefined {
     const controller = this.#controllerOf(key);
-    const kind = controller?.account.report.sleepUnderWay?.kind;
+    const { kind, words = '' } = controller?.account.report.sleepUnderWay ?? {};
     if (controller === undefined || (kind !== 'idle' && kind !== 'room')) return undefined;
+    // What sleeps with a hub or a user that has made room is not asked, as with any hub or user that stops.
+    if (words.endsWith(' has stopped')) return undefined;
     // What can't be paused is stopped instead, at once.
     if (controller.account.cannotPause !== undefined) return undefined;
     const [before] = controller.account.timeline.slice(-2);
@@ -960,9 +1019,10 @@ export class World {
       if (scheduled || this.draining || this.#isKeptByHub(service)) continue;
       // Somebody else serves what has neither a listener nor dependants.
       const isOurs = service.listeners.length > 0 || service.dependants.length > 0;
-      if (controller.leases > 0 && !this.#usersOf(service).some((user) => this.#isTried(user)))
+      const isTriedAgain = this.#isTriedWithUser(service);
+      if (controller.leases > 0 && !isTriedAgain)
         found.push(`${controller.leases} leases on ${service.name} are left`);
-      if (truth === 'running' && isOurs && service.availability === 'on_demand')
+      if (truth === 'running' && isOurs && !isTriedAgain && service.availability === 'on_demand')
         found.push(`${service.name} runs, and nobody uses it`);
       const { rest, idleTimeoutMs } = controller.policy;
       const isTiered = rest.way === 'stop' && (rest.pauseAfterMs ?? idleTimeoutMs) < idleTimeoutMs;
@@ -985,8 +1045,13 @@ export class World {
   #isTried(service: Service): boolean {
     const truth = this.engine.truthOf(workloadName(service.workload));
     if (truth !== 'stopped' && truth !== 'paused') return false;
+    if (this.#isTriedWithUser(service)) return true;
     if (!this.#isUnservable(service) && !this.#isRunInVain(service)) return false;
-    if (this.#isKeptByHub(service) || this.#isKeptBySchedule(service)) return true;
+    return this.#isKeptByHub(service) || this.#isKeptBySchedule(service);
+  }
+
+  /** Whether a service is woken for each try of one that needs it, and something else. */
+  #isTriedWithUser(service: Service): boolean {
     return this.#usersOf(service).some((user) => this.#isTried(user));
   }
 
