@@ -252,7 +252,7 @@ export class Lifecycle {
     // The workload may have got its old name back.
     if (controller === undefined || controller === there) return;
     const named = [...(there === undefined ? [] : (this.#namesOf.get(there) ?? []))];
-    if (there === undefined || (there.leases === 0 && there.room.size === 0 && named.length > 0)) {
+    if (there === undefined || (there.leases === 0 && there.waitingRoom.size === 0 && named.length > 0)) {
       if (named.length > 0) this.unlinkServices();
       this.#renames.add(controller, to);
       there?.retire();

@@ -84,7 +84,7 @@ describe('clients that leave while they wait', () => {
       await collectGarbage();
       expect(clients.filter((client) => client.deref() !== undefined).length).toBeLessThanOrEqual(TOLERATED);
       expect(bench.controller('db').leases).toBe(1);
-      expect(bench.controller('db').room.size).toBe(1);
+      expect(bench.controller('db').waitingRoom.size).toBe(1);
       stays.abort();
       await ended;
     });

@@ -490,7 +490,7 @@ describe('Lifecycle', () => {
     bench.backend.tell('docker/db', observation === STOPPING ? STOPPED : observation);
     await bench.clock.advance(100_000);
     expect(bench.backend.calls).toEqual([]);
-    expect(bench.controller('db').room.size).toBe(0);
+    expect(bench.controller('db').waitingRoom.size).toBe(0);
   });
 
   test('does not try a failed start again once it drains', async () => {

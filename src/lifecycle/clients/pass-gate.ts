@@ -293,10 +293,10 @@ function enterRoom(
   { controller, service: { name: service, maxPending, startTimeoutMs } }: ServedWorkload,
   request: Omit<GateRequest<never>, 'pass' | 'discard'>,
 ): Waiter {
-  const { room, state, graceMs } = controller;
+  const { waitingRoom, state, graceMs } = controller;
   const address = request.address === undefined ? undefined : addressGroup(request.address);
   const place = { service, address };
-  switch (room.findBound(place, maxPending)) {
+  switch (waitingRoom.findBound(place, maxPending)) {
     case 'all':
       throw new Refusal('overloaded', `${maxPending} clients are waiting already (max_pending)`);
     case 'address':
@@ -305,7 +305,7 @@ function enterRoom(
         `clients of ${address} have a quarter of the ${maxPending} places (max_pending) already`,
       );
   }
-  return room.enter({
+  return waitingRoom.enter({
     budgetMs: startTimeoutMs,
     spentMs: request.spentMs ?? 0,
     // A stop has a time limit of its own, the grace. What the client waits for the stop is not taken from the start's budget.
@@ -328,7 +328,7 @@ async function passWhenAwake<T>(
     throwIfUnservable(controller, request);
     const { currentRun } = controller;
     if (currentRun === undefined) {
-      await controller.room.nextCall(waiter);
+      await controller.waitingRoom.nextCall(waiter);
       continue;
     }
     // It fails where the workload stops meanwhile. That wakes the workload again, and this client goes on waiting.

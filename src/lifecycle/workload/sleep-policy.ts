@@ -25,7 +25,7 @@ type Settings = Pick<
 /** How long idle connections may take to close before it is looked again, ms. */
 const CLOSING_MS = 1_000;
 
-/** What the answer depends on, beside what the policy keeps. */
+/** The workload as it is now, on which each answer depends. */
 export interface Situation {
   readonly policy: Settings;
   readonly state: LifecycleState;
@@ -90,14 +90,14 @@ export class SleepPolicy {
     return this.#wasPaused;
   }
 
-  /** Takes new settings. What may sleep now, and might not before, has its full idle timeout from now on. */
+  /** Takes new settings. Where the workload might not be put to sleep for being idle before, it has its full idle timeout from now on. */
   update(before: Settings, after: Settings): void {
     const soon = this.#sleepSoon?.kind;
     if (soon !== undefined && !mayPutToSleep(after.availability, soon)) this.#sleepSoon = undefined;
     if (!mayIdle(before) && mayIdle(after)) this.#servedSinceMs = this.#clock.monotonicMs();
   }
 
-  /** Why the workload is to sleep as soon as its start has ended, unless somebody uses it then; undefined where it isn't to. */
+  /** Why the workload is put to sleep as soon as its start has ended, unless somebody uses it then; undefined where it isn't. */
   get sleepSoon(): SleepReason | undefined {
     return this.#sleepSoon;
   }
@@ -106,7 +106,7 @@ export class SleepPolicy {
     this.#sleepSoon = reason;
   }
 
-  /** Somebody wants the workload awake, or uses it: it is not to sleep when its start has ended. */
+  /** Somebody wants the workload awake, or uses it: it is not put to sleep when its start has ended. */
   stayAwake(): void {
     this.#sleepSoon = undefined;
   }
@@ -122,7 +122,7 @@ export class SleepPolicy {
     if (after.kind === 'paused')
       this.#isOwnPause ||= before.kind === 'stopping' && before.phase === 'pausing';
     else if (after.kind !== 'stopping') this.#isOwnPause = false;
-    // However the start ends, the wish to sleep after it ends too: a later run that somebody else starts is not ours to stop.
+    // The wish is for this start alone, however that ends. A later run, which somebody else may start, is not ours to stop.
     const runsUnused = after.kind === 'ready' && this.#leases.count === 0;
     const runsAnyhow = after.kind === 'starting' || (after.kind === 'failed' && after.running);
     if (!runsUnused && !runsAnyhow) this.#sleepSoon = undefined;
@@ -133,7 +133,7 @@ export class SleepPolicy {
     this.#unpausable = { id, reason };
   }
 
-  /** Why it can't be paused, where that was tried. */
+  /** Why it can't be paused, where that was tried in vain with this incarnation. */
   whyNoPause({ id }: Pick<Observation, 'id'>): string | undefined {
     return this.#unpausable?.id === id ? this.#unpausable.reason : undefined;
   }
@@ -145,7 +145,7 @@ export class SleepPolicy {
     if (state.kind !== 'ready' || isRetired || this.#leases.count > 0 || !this.#canPause(situation))
       return 'stop';
     const { rest, idleTimeoutMs } = policy;
-    // What is paused takes its room.
+    // A pause would give no room back.
     if (kind === 'room') return 'stop';
     if (rest.way === 'pause') return 'pause';
     if (kind !== 'idle' || this.#sleepSoon !== undefined || !pausesFirst(policy)) return 'stop';
@@ -153,12 +153,12 @@ export class SleepPolicy {
     return this.#clock.monotonicMs() - idleSinceMs < idleTimeoutMs ? 'pause' : 'stop';
   }
 
-  /** How long it stays awake, however idle it is, on the monotonic clock. */
+  /** Until when it stays awake, however idle it is, on the monotonic clock. */
   awakeUntilMs({ rest }: Pick<Settings, 'rest'>): number {
     return this.#readySinceMs + rest.minAwakeMs;
   }
 
-  /** Whether its start is still going on: also where it took too long for us, but not for its health check. */
+  /** Whether its start still goes on. So it does after our budget is spent, until its own health check must have answered. */
   isStarting(situation: Pick<Situation, 'state' | 'observation'>): boolean {
     if (situation.state.kind === 'starting') return true;
     return (this.#startsUntilMs(situation) ?? 0) > this.#clock.monotonicMs();
@@ -167,7 +167,7 @@ export class SleepPolicy {
   demandTimers(situation: Situation): Omit<TimerDemands, 'isOnlyKept'> {
     const { policy, isRetired, isDraining, busy } = situation;
     const { startTimeoutMs } = policy;
-    // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.
+    // A workload whose service is gone is put to sleep where the proxy owns it, and otherwise left as it is.
     const isExempt = !this.#isServed || (!mayIdle(policy) && this.#sleepSoon === undefined);
     const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
     const isUnwanted = isRetired || this.#sleepSoon !== undefined;
@@ -186,7 +186,10 @@ export class SleepPolicy {
     };
   }
 
-  /** Whether its open connections alone don't keep it awake. With nothing to wait for, each would be closed after its first byte. */
+  /**
+   * Whether open connections keep it awake only while they carry something. Not so with an idle timeout of 0: each would be closed
+   * after its first byte.
+   */
   countsTraffic(situation: Situation): boolean {
     const { policy, state } = situation;
     if (policy.rest.idleWhen !== 'no_traffic' || state.kind !== 'ready') return false;
@@ -208,7 +211,7 @@ export class SleepPolicy {
     return Math.max(this.#idleSinceMs, this.#readySinceMs) + (this.#idleTimeoutMs(situation) ?? 0);
   }
 
-  /** The same, as the clients are now. */
+  /** The same, with a look at what the clients have carried by now. */
   peekIdleUntilMs(situation: Situation): number {
     const window = this.#window(situation);
     const traffic = this.#traffic ?? new TrafficLook();
@@ -272,7 +275,7 @@ export class SleepPolicy {
     const { policy, state } = situation;
     const { rest, idleTimeoutMs } = policy;
     const isTiered = pausesFirst(policy);
-    // What is paused otherwise, by others or for good, is left as it is; but not what would no longer be paused.
+    // What is paused for good, or by others, stays paused. What the proxy has paused is stopped where the settings pause no more.
     if (state.kind === 'paused')
       return isTiered || (this.#isOwnPause && rest.way === 'stop') ? idleTimeoutMs : undefined;
     return isTiered && state.kind === 'ready' && this.#canPause(situation)
@@ -284,7 +287,7 @@ export class SleepPolicy {
     return this.#backend.pause !== undefined && this.whyNoPause(observation) === undefined;
   }
 
-  /** When its health check has answered for certain, where the start took too long for us and the check has not answered yet. */
+  /** By when its health check must have answered, where our budget was spent before; undefined where it has, or there is none. */
   #startsUntilMs({ state, observation }: Pick<Situation, 'state' | 'observation'>): number | undefined {
     const { health, checkTimes } = observation;
     if (state.kind !== 'failed' || health !== 'starting' || checkTimes === undefined) return undefined;
@@ -297,7 +300,7 @@ function pausesFirst({ rest, idleTimeoutMs }: Settings): boolean {
   return rest.way === 'stop' && rest.pauseAfterMs !== undefined && rest.pauseAfterMs < idleTimeoutMs;
 }
 
-/** Whether a workload may be put to sleep for being idle: not one that its schedule, or somebody else, stops. */
+/** Whether a workload may be put to sleep for being idle: not where its schedule or somebody else stops it. */
 function mayIdle(policy: Settings): boolean {
   return policy.unmanaged !== true && mayServiceIdle(policy);
 }

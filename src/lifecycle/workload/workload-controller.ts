@@ -56,10 +56,10 @@ import { LifecycleTimers } from './timers.ts';
 import { WarmPaths } from './use/warm-paths.ts';
 import type { WorkloadPolicy } from './workload-policy.ts';
 
-/** Between looks at a workload whose port doesn't answer. */
+/** How long the proxy waits between two looks at a workload whose port doesn't answer. */
 const LOOK_AGAIN_MS = 1_000;
 
-/** Why such a start has failed, in place of `exit code 0`. */
+/** The reason of a start that fails with `exit code 0`: that alone would sound as if all were well. */
 const ENDED_WELL = 'it ended by itself at once, without an error (exit code 0)';
 
 /** Told when the proxy has started or stopped a workload; `observation` is the newest one of it. */
@@ -90,7 +90,7 @@ export interface ControllerParts {
   readonly onTouched?: (() => void) | undefined;
   /** The state has changed. */
   readonly onChanged: (controller: WorkloadController) => void;
-  /** The last lease has ended. */
+  /** The last lease on it has ended. */
   readonly onUnused: (controller: WorkloadController) => void;
   /** The controller was retired and has nothing left to do for its workload: it is closed. Told once. */
   readonly onRetired: (controller: WorkloadController) => void;
@@ -99,7 +99,7 @@ export interface ControllerParts {
 /** Keeps one workload in the state that its clients and leases ask for. `close()` ends it. */
 export class WorkloadController {
   /** The clients that wait for the workload to be awake. */
-  readonly room: WaitingRoom;
+  readonly waitingRoom: WaitingRoom;
   readonly warmPaths: WarmPaths;
   /** Why clients wait, or can't be served. */
   readonly obstacles: Obstacles;
@@ -121,13 +121,13 @@ export class WorkloadController {
   #observation: Observation = UNKNOWN;
   #state: LifecycleState = { kind: 'unknown' };
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
-  /** Why it is to be stopped, where that was said while it was being paused. */
+  /** Why it is stopped as soon as it is paused: somebody asked for that while it was being paused. */
   #stopAfterPause: SleepReason | undefined;
   /** The proxy is about to end: the workload is left as it is. */
   #isDraining = false;
   #isRetired = false;
   #isClosed = false;
-  /** How many clients it had when that was looked at last. */
+  /** How many clients had a lease when the leases last changed. */
   #clients = 0;
 
   /** @param options.kept what an earlier run of the proxy knew of the workload. */
@@ -139,13 +139,17 @@ export class WorkloadController {
     this.#policy = policy;
     this.#parts = options;
     this.#backend = backend;
-    this.room = new WaitingRoom(clock);
+    this.waitingRoom = new WaitingRoom(clock);
     this.#leases = new LeaseBook(clock, {
       ...{ onChange: () => this.#leasesChanged(), lastActiveMs: kept?.lastActiveMs },
     });
     this.#leases.countsBegins = policy.rest.idleWhen === 'no_traffic';
     this.#demands = new Demands({
-      ...{ room: this.room, leases: this.#leases, availability: () => this.#policy.availability },
+      ...{
+        waitingRoom: this.waitingRoom,
+        leases: this.#leases,
+        availability: () => this.#policy.availability,
+      },
     });
     this.warmPaths = new WarmPaths(this.#leases);
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
@@ -163,7 +167,7 @@ export class WorkloadController {
     this.#runs = new RunFollower({
       ...{ clock, logger, own, checkLabelUrl, policy: () => this.#policy },
       onBegin: () => this.#runBegan(),
-      // Clients open them again, with the address that answers in front.
+      // Listeners open their warm paths again, with the address that answers in front.
       onReordered: () => this.warmPaths.closeAll(),
       onUnanswered: () => this.#lookAgain(),
       onProven: () => this.#dispatch('gate-passed'),
@@ -174,7 +178,14 @@ export class WorkloadController {
       explainMisfit: () => options.room.explainMisfit(this),
     });
     this.account = new WorkloadAccount({
-      ...{ clock, kept, subject: this, room: this.room, leases: this.#leases, warmPaths: this.warmPaths },
+      ...{
+        clock,
+        kept,
+        subject: this,
+        waitingRoom: this.waitingRoom,
+        leases: this.#leases,
+        warmPaths: this.warmPaths,
+      },
       ...{ demands: this.#demands, obstacles: this.obstacles, place: this.#place, busy: this.#busy },
       ...{ sleepPolicy: this.#sleepPolicy, timers: this.#timers, chronicle: this.#chronicle },
       situation: () => this.#situation,
@@ -264,8 +275,8 @@ export class WorkloadController {
   }
 
   /**
-   * New settings, in force at once; a running idle timer counts from where it began, and a start or stop under way goes on.
-   * Takes back a retirement.
+   * Takes new settings, which are in force at once. A running idle timer still counts from where it began, and a start or stop under
+   * way goes on. A controller that was retired has a service again.
    */
   update(policy: WorkloadPolicy): void {
     this.#sleepPolicy.update(this.#policy, policy);
@@ -276,7 +287,7 @@ export class WorkloadController {
     this.#followTimers();
     this.#refuseAsleep();
     const seen = this.#backend.watch(policy.workload);
-    // Under a new name nothing is known until the workload was looked at. Until then, what was seen before still holds.
+    // Under a new name, the backend knows nothing before it has looked. Until then, what was seen last still holds.
     if (seen.state !== 'unknown') this.observe(seen);
   }
 
@@ -306,8 +317,8 @@ export class WorkloadController {
   }
 
   /**
-   * A lease that also wakes the workload, where its keeper may, and goes on trying until it was awake once. Given back early,
-   * what it has asked for is still done, unless a hub or a user has asked, which needs it no longer then.
+   * A lease that also wakes the workload, where its keeper may, and tries again until the workload was awake once. Where the lease is
+   * given back before that, the wake is still made; but not for a hub or a user, which has stopped then and needs nothing any more.
    * @param reason who asks, for the log and the record of the wake.
    * @param options.urgent the start doesn't wait for its turn where many are under way.
    * @param options.toItsEnd it is run to its end: an exit status of 0 is no failure.
@@ -335,8 +346,9 @@ export class WorkloadController {
   }
 
   /**
-   * Somebody, by default a client, wants the workload awake, which is not started for everybody, and never for a `guest`: a
-   * client that may not wake it. `reason` is for the log.
+   * Somebody wants the workload awake. Its availability says for whom it is started.
+   * @param reason who, for the log.
+   * @param options.by what kind of somebody; default: a client. A `guest` is a client that may not wake it.
    */
   demand(reason: string, { by = 'client' }: { readonly by?: WakeCause | 'guest' } = {}): void {
     this.#dispatch('demanded', reason, { by: by === 'guest' ? undefined : by });
@@ -349,7 +361,7 @@ export class WorkloadController {
     if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle) this.account.noteUse();
     this.#clients = clients;
     if (isReady && this.leases > 0) this.#sleepPolicy.stayAwake();
-    // Each request comes through here. Between the first client and the last one, nothing depends on how many there are.
+    // Each request comes through here. What follows depends on whether there are clients, not on how many.
     if (isOneOfMany) return;
     this.#followTurn();
     this.#followTimers();
@@ -374,7 +386,6 @@ export class WorkloadController {
   ): void {
     if (this.#isClosed) return;
     const before = this.#state;
-    // `exit code 0` alone would sound as if all were well.
     const reason = before.kind === 'starting' && said === 'exit code 0' ? ENDED_WELL : said;
     const isToSleep = kind === 'sleep-wanted' || kind === 'pause-wanted';
     if (isToSleep) {
@@ -392,12 +403,12 @@ export class WorkloadController {
     }
     const { state, effects } = this.#step(kind, by);
     if (state === before && effects.length === 0) {
-      // A client has come, for whom a start is tried again sooner.
+      // Perhaps a client has come: for a client, a failed start is tried again sooner than for others.
       if (isBackingOff(state)) this.#followTimers();
       return;
     }
     const failing = this.#whatFails(kind);
-    // The state may stay the same while a call is made again: where others have paused what our call has just started.
+    // The state stays the same where our call is made again, as where others have paused what it has just started.
     if (state !== before)
       this.#enter(state, {
         reason: kind !== 'demanded' && isComing(state) ? this.#demands.describe() : reason,
@@ -406,11 +417,11 @@ export class WorkloadController {
       });
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
-    if (state.kind !== 'stopping') this.room.startBudgets();
+    if (state.kind !== 'stopping') this.waitingRoom.startBudgets();
     this.#followTurn();
     this.#forgetAsked();
     this.#followTimers();
-    this.room.callAll();
+    this.waitingRoom.callAll();
     if (this.#isDraining) this.#refuseInVain();
     this.#refuseAsleep();
     if (before.kind === 'starting' && state.kind === 'failed') this.#chronicle.failed(failing);
@@ -419,7 +430,7 @@ export class WorkloadController {
     this.#closeIfRetired();
   }
 
-  /** The machine's next step. A workload that has to wait for its turn to be woken stays asleep. */
+  /** The machine's next step. A workload that lacks something for its start stays asleep until it has that. */
   #step(kind: LifecycleEvent['kind'], by: WakeCause | undefined): Step {
     const { state: engine, stoppedBy } = this.#observation;
     const isAsked = this.#state.kind === 'stopping' || awaitsNeeds(this.#state);
@@ -433,7 +444,7 @@ export class WorkloadController {
       case 'waits':
         return { state: asleep(this.#state, engine), effects: [] };
       case 'needs':
-        // Whoever has asked may leave meanwhile: the start goes on, as any other does.
+        // Whoever has asked may leave meanwhile. The start goes on all the same, as every start does.
         this.#demands.ask(by ?? this.#demands.causeAtTurn ?? 'client');
         return { state: NEEDS, effects: next.effects.filter((effect) => effect !== 'wake') };
     }
@@ -456,7 +467,7 @@ export class WorkloadController {
     this.#state = after;
     this.#place.follow(after);
     this.#sleepPolicy.follow(transition, sleep);
-    // Whoever waits for it to be awake no longer does once that is so.
+    // Before the holds are met: afterwards nobody waits for the workload to be awake.
     const demand = this.#demands.lastOfWaiting;
     if (after.kind === 'ready') this.#leases.meetAll();
     else if (after.kind === 'stopped' && this.#leases.runsToItsEnd && hasCompleted(this.#observation))
@@ -488,7 +499,7 @@ export class WorkloadController {
         return this.#calls.pause(this.#policy);
       case 'refuse':
         this.#calls.abortWake('the start took too long');
-        return this.room.refuseAll(
+        return this.waitingRoom.refuseAll(
           new Refusal(
             late ? 'timeout' : 'failed',
             reason ?? this.#chronicle.wakes.failure ?? 'the start failed',
@@ -526,30 +537,30 @@ export class WorkloadController {
     }
   }
 
-  /** While draining: refuses the clients that wait, unless the workload may still become ready. */
+  /** Refuses the clients that wait while the proxy drains, unless the workload may still become ready. */
   #refuseInVain(): void {
     const { kind } = this.#state;
     const mayComeUp = kind === 'starting' && !awaitsNeeds(this.#state);
     if (kind === 'ready' || mayComeUp || (kind === 'failed' && this.#mayServe)) return;
-    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+    this.waitingRoom.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
   }
 
-  /** Whether it can become ready without being started, or stopped, before. */
+  /** Whether it can become ready though the proxy neither starts nor stops it. */
   get #mayServe(): boolean {
     return mayRun(this.#state) && !awaitsNeeds(this.#state) && this.#observation.state !== 'stranded';
   }
 
-  /** Refuses the clients that wait, where the workload sleeps and is not woken for them. */
+  /** Refuses the clients that wait, where the workload sleeps and nobody wakes it for them. */
   #refuseAsleep(): void {
-    if (this.room.size === 0) return;
+    if (this.waitingRoom.size === 0) return;
     const refusal = this.obstacles.refusalAsleep;
-    if (refusal !== undefined) this.room.refuseAll(refusal);
-    if (this.room.size === this.room.wakers) return;
+    if (refusal !== undefined) this.waitingRoom.refuseAll(refusal);
+    if (this.waitingRoom.size === this.waitingRoom.wakers) return;
     const ofGuests = this.obstacles.refusalOf({ mayWake: false });
-    if (ofGuests !== undefined) this.room.refuseGuests(ofGuests);
+    if (ofGuests !== undefined) this.waitingRoom.refuseGuests(ofGuests);
   }
 
-  /** What it depends on may have come further: it goes on with its start, where it waits for that. */
+  /** What it depends on may have come further. Where its start waits for that, the start goes on, or fails. */
   followNeeds(): void {
     if (!awaitsNeeds(this.#state)) return;
     const standing = this.#parts.needs.standingOf(this);
@@ -557,7 +568,7 @@ export class WorkloadController {
     else if (standing.kind === 'failed') this.#dispatch('needs-failed', standing.words);
   }
 
-  /** It has got the room that it waited for, and gives it back where nobody wants the workload awake any more. */
+  /** It has got the room that it waited for. It gives the room back where nobody wants it awake any more. */
   roomCame(): void {
     this.#startAsked();
     if (this.#place.waitsIn === undefined && this.#state.kind !== 'starting') this.#place.leave();
@@ -572,7 +583,7 @@ export class WorkloadController {
     return this.#place.watchQueue();
   }
 
-  /** Its turn to start has come. It gives the turn back where nobody wants the workload awake any more. */
+  /** Its turn to start has come. It gives the turn back where nobody wants it awake any more. */
   #turnCame(): void {
     if (awaitsNeeds(this.#state)) {
       this.followNeeds();
@@ -583,7 +594,7 @@ export class WorkloadController {
     if (this.#state.kind !== 'starting') this.#place.endTurn();
   }
 
-  /** It has what it has waited for in its sleep: starts it, where somebody still wants it awake. */
+  /** What its start has waited for is there: starts the workload, where somebody still wants it awake. */
   #startAsked(): void {
     const { atTurn, causeAtTurn: by, last } = this.#demands;
     if (atTurn !== 'none' && isBackingOff(this.#state)) this.#dispatch('backoff-over', last);
@@ -591,13 +602,13 @@ export class WorkloadController {
     this.#forgetAsked();
   }
 
-  /** What was asked for is remembered while it waits for room, its turn, what it needs, or the end of a stop; no longer. */
+  /** Forgets who has asked for a start, unless that start still waits: for room, its turn, what it depends on, or the end of a stop. */
   #forgetAsked(): void {
     const isBetween = this.#state.kind === 'stopping' || awaitsNeeds(this.#state);
     if (!isBetween && this.#place.waitsIn === undefined) this.#demands.withdraw();
   }
 
-  /** Leaves the queue for a start where nobody wants the workload awake any more. @param reason why the last client left. */
+  /** Waits no longer for a start that nobody wants any more. @param reason why the last client left. */
   #followTurn(reason?: unknown): void {
     if (this.#place.waitsIn === undefined) return;
     const { kind } = this.#state;
@@ -610,22 +621,23 @@ export class WorkloadController {
       this.#chronicle.missed(this.#demands.last ?? 'somebody', { ...waited, reason: reason.message });
   }
 
-  /** Withdraws what `hold()` has asked for. */
+  /** Calls off what was asked for and waits to be started. */
   #callOff(): void {
     this.#demands.withdraw();
     this.#followTurn();
   }
 
-  /** A client has got through to the workload: where it was at its gate, it is ready. */
+  /** A client has got through to a port of the workload, which is ready with that if it was at its gate. */
   prove(): void {
     this.#dispatch('gate-passed');
   }
 
   /**
-   * Goes on at a gate at which no client waits any more. The start has failed where the last client has waited in vain, for as
-   * long as the start may take; otherwise the proxy dials the ports itself. A workload without a TCP port to dial counts as
-   * ready.
-   * @param last why the last client left, and how long it would have waited.
+   * Decides what becomes of a workload at its gate for which no client waits any more. Where the last client has waited in vain for as
+   * long as the start may take, the start has failed. Otherwise the proxy dials the ports itself. A workload without a TCP port
+   * to dial counts as ready.
+   * @param options.reason why the last client left.
+   * @param options.budgetMs how long that client would have waited.
    */
   endEmptyGate({
     reason,
@@ -638,22 +650,22 @@ export class WorkloadController {
     const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
     if (timeout !== undefined && isInterrupted(this.#state) && this.#demands.for(undefined) === 'none')
       return this.#dispatch('deadline-passed', timeout.message);
-    if (!isGate(this.#state) || this.room.size > 0) return;
+    if (!isGate(this.#state) || this.waitingRoom.size > 0) return;
     const { listeners, services, startTimeoutMs } = this.#policy;
     const hasDatagramsOnly =
       listeners.length > 0 &&
       listeners.every(({ protocol }) => protocol === 'udp') &&
       !services.some(({ web }) => hasRoutes(web));
-    // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on. So it may
-    // where clients of another service would wait for longer.
+    // Where the start had to wait for its turn, it has taken less time than its clients have waited. Where another service has a longer
+    // budget, it has time left, too. In both cases it goes on.
     if (timeout !== undefined && !this.#place.hadToWait && budgetMs >= startTimeoutMs)
       this.#dispatch('gate-failed', timeout.message);
-    // The start has time left. Only a client can prove a datagram port: the next client does, or the start runs out of time.
+    // Only a client can prove a datagram port: the next one does, or the start runs out of time.
     else if (timeout !== undefined && hasDatagramsOnly) return;
     else if (this.currentRun !== undefined) this.#proveAlone(this.currentRun);
   }
 
-  /** A client has waited for so long. */
+  /** Counts how long a client has waited, by how its wait has ended. */
   noteHeld(result: HeldResult, ms: number): void {
     this.#parts.tallies.held[result].observe(ms / 1_000);
   }
@@ -669,8 +681,8 @@ export class WorkloadController {
   #runBegan(): void {
     this.warmPaths.closeAll();
     this.#chronicle.enterPhase('port');
-    this.room.callAll();
-    // Clients that wait try first, once the transition is complete.
+    this.waitingRoom.callAll();
+    // Only once the transition is complete: the clients that wait try first.
     queueMicrotask(() => this.endEmptyGate());
   }
 
@@ -695,7 +707,7 @@ export class WorkloadController {
     return isGate(this.#state) && gate === 'engine' && this.currentRun === undefined ? 'check' : 'workload';
   }
 
-  /** A port doesn't answer although the workload counts as ready: an event about its stop may be missing, so it is looked at. */
+  /** A port of a ready workload doesn't answer. The event of its stop may have been lost, so the backend looks at it. */
   #lookAgain(): void {
     const nowMs = this.#parts.clock.monotonicMs();
     if (this.#state.kind !== 'ready' || nowMs - this.#lookedAgainMs < LOOK_AGAIN_MS) return;
@@ -704,8 +716,8 @@ export class WorkloadController {
   }
 
   /**
-   * Puts the workload to sleep now, whoever uses it, unless that is left to another proxy, or not done for this reason. A start
-   * under way can't be called back: what it makes is put to sleep as soon as it is awake, unless somebody uses it then.
+   * Puts the workload to sleep now, whoever uses it. Does nothing where another proxy decides that, or its availability says no. A
+   * start under way can't be called back: the workload is put to sleep as soon as it has started, unless somebody uses it then.
    */
   sleep(reason: SleepReason): void {
     if (this.#shared.isStandby || !this.#mayStopFor(reason)) return;
@@ -717,8 +729,8 @@ export class WorkloadController {
   }
 
   /**
-   * Does what `sleep` does, unless somebody holds a lease on the workload. A start is never cut short: a workload in the middle
-   * of its first one, say a database that makes its tables, might be broken for good.
+   * Does what `sleep` does, unless somebody holds a lease on the workload. It never cuts a start short: a database that is just making
+   * its tables, say, might be broken for good.
    */
   sleepIfUnused(reason: SleepReason): void {
     if (this.leases > 0 || this.#shared.isStandby || !this.#sleepPolicy.isServed) return;
@@ -737,8 +749,9 @@ export class WorkloadController {
   }
 
   /**
-   * Puts it to sleep for another one; where it has a busy_check, that is asked first.
-   * @returns whether it is on its way, as far as is known: a client that was not reported yet may use it.
+   * Puts it to sleep so that another workload gets its room. Where it has a busy_check, that is asked first, and the room hears of the
+   * answer.
+   * @returns whether it is on its way; false where a client uses it after all, as may turn out only now.
    */
   makeRoom(words: string): boolean {
     if (!this.warmPaths.tryCloseAll() || this.leases > 0) return false;
@@ -751,8 +764,8 @@ export class WorkloadController {
   }
 
   /**
-   * Asks a ready workload whether it is busy though nobody uses it; false where it has no busy_check. Whoever makes room asks this
-   * first, then `sleepIfUnused`: somebody may use it by then. Never rejects; takes 5 s at most.
+   * Asks a workload that nobody uses whether it is busy all the same; false where it has no busy_check. Whoever wants to put it to
+   * sleep asks first, and then calls `sleepIfUnused`, since somebody may use it by then. Never rejects; takes 5 s at most.
    */
   async askBusy(): Promise<boolean> {
     if (this.#isClosed || !this.#busy.isNeeded) return false;
@@ -776,7 +789,7 @@ export class WorkloadController {
     if (this.warmPaths.tryCloseAll()) this.#putToSleep(sleepSoon ?? this.#sleepPolicy.idleReason(words));
   }
 
-  /** Nobody has carried anything: ends the connections that are there. Their leases end with them, and then it is put to sleep. */
+  /** Closes the connections, since none has carried anything. Their leases end with them, and then the workload is put to sleep. */
   #closeIdle(): void {
     const { staysAwake } = this.#observation;
     if (staysAwake !== undefined && this.#policy.rest.way === 'stop') this.#chronicle.staysAwake(staysAwake);
@@ -786,7 +799,7 @@ export class WorkloadController {
 
   #putToSleep(reason: SleepReason): void {
     const way = this.#sleepPolicy.wayFor(reason, this.#situation);
-    // What waits for its needs has nothing to be paused.
+    // Where its start still waits for what it depends on, nothing runs that could be paused.
     const isPause = way === 'pause' && !awaitsNeeds(this.#state);
     this.#dispatch(isPause ? 'pause-wanted' : 'sleep-wanted', reason.words, { sleep: reason });
   }
@@ -807,11 +820,11 @@ export class WorkloadController {
     this.#chronicle.cannotPause(reason);
     this.#dispatch('sleep-failed', reason);
     const words = `it can't be paused: ${reason}`;
-    if (this.#policy.rest.way === 'pause' && this.room.size === 0)
+    if (this.#policy.rest.way === 'pause' && this.waitingRoom.size === 0)
       this.sleepIfUnused({ kind: 'idle', words });
   }
 
-  /** It is paused now. Whether somebody has said meanwhile that it is to be stopped. */
+  /** Stops what has just been paused, where somebody asked for that meanwhile. @returns whether it does. */
   #stopsPaused(): boolean {
     const reason = this.#stopAfterPause;
     this.#stopAfterPause = undefined;
@@ -828,9 +841,9 @@ export class WorkloadController {
   }
 
   #followTimers(): void {
-    // Of a user whose budget runs, the wait of a backoff takes its part only.
+    // A user waits within its own budget, as a client does: a backoff may take no more than a share of that.
     const isOnlyKept =
-      this.room.wakers === 0 &&
+      this.waitingRoom.wakers === 0 &&
       this.#demands.for(undefined) !== 'none' &&
       !this.#leases.unmetCauses.includes('user');
     const demands = this.#sleepPolicy.demandTimers(this.#situation);
@@ -843,9 +856,9 @@ export class WorkloadController {
     this.#isRetired = true;
     this.#followTimers();
     this.#demands.withdraw();
-    // A workload at its gate counts as ready at once, since nobody is to use it any more.
+    // At its gate it counts as ready at once: nobody is to use it any more, so nothing is dialled.
     this.endEmptyGate();
-    this.room.refuseAll(new Refusal('removed', 'the service was removed'));
+    this.waitingRoom.refuseAll(new Refusal('removed', 'the service was removed'));
     if (awaitsNeeds(this.#state)) this.#dispatch('sleep-wanted', 'the service was removed');
     this.#shared.close();
     this.#closeIfRetired();
@@ -864,7 +877,7 @@ export class WorkloadController {
   close(): void {
     this.#isClosed = this.#isRetired = true;
     this.warmPaths.closeAll();
-    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+    this.waitingRoom.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#place.endTurn();
     this.#calls.close('the proxy is shutting down');
     this.#busy.close();
@@ -873,7 +886,7 @@ export class WorkloadController {
     this.#runs.close();
   }
 
-  /** After the service went: closes as soon as nobody uses the workload; a workload that the proxy owns has to end first. */
+  /** Closes a retired controller as soon as nobody uses its workload. One that the proxy owns has to end first. */
   #closeIfRetired(): void {
     if (!this.#isRetired || this.#isClosed || this.leases > 0) return;
     if (this.#backend.ownsWorkloads && (mayRun(this.#state) || this.#state.kind === 'paused')) return;
@@ -885,7 +898,7 @@ export class WorkloadController {
 
 const NEEDS: LifecycleState = { kind: 'starting', phase: 'needs' };
 
-/** Whether a start has just been asked for, of its engine or of what it depends on. */
+/** Whether a start has just begun: its engine was asked for it, or what it depends on is woken. */
 function isComing(state: LifecycleState): boolean {
   return isWaking(state) || awaitsNeeds(state);
 }
@@ -895,7 +908,7 @@ function hasCompleted({ state, exitCode, stoppedBy }: Observation): boolean {
   return state === 'stopped' && exitCode === 0 && stoppedBy !== 'others';
 }
 
-/** As what a start that fails with an event counts. */
+/** How a start that fails with this event is counted. */
 function failureOf(kind: LifecycleEvent['kind']): WakeFailure {
   if (kind === 'wake-failed') return 'engine';
   return kind === 'deadline-passed' || kind === 'gate-failed' ? 'timeout' : 'exited';

@@ -170,7 +170,7 @@ export class WebVisits {
     response.once('finish', () => {
       if (!message.complete) closeStream(response);
     });
-    // What a client takes back in the same breath wakes nobody, and costs the upstream no connection.
+    // A request that the client resets at once wakes nothing, and costs the upstream no connection.
     afterEvents(() => {
       if (!hasLeft) this.#route(visit, { message, response, head: readStreamHead(message) });
     });
@@ -250,7 +250,7 @@ export class WebVisits {
       visit.response = undefined;
       visit.idleSinceMs = clock.monotonicMs();
       visit.bytesAtIdle = visit.socket.bytesRead;
-      // Behind an answer that ends the connection nothing is served.
+      // After an answer that ends the connection, nothing more is served.
       if (!response.shouldKeepAlive) visit.queue.length = 0;
       const next = visit.queue.shift();
       if (next !== undefined && !socket.destroyed) next();
@@ -288,7 +288,7 @@ export class WebVisits {
     }
     const isKnownProxy = isTrusted(peer.address);
     const address = isKnownProxy ? findClient(read.headers, { peer: peer.address, isTrusted }) : peer.address;
-    // Whom the service refuses learns nothing of where it is; and who came by HTTPS to a proxy in front would go in a circle.
+    // A client that the service refuses is not told where it is. One that came by HTTPS to a proxy in front would go in a circle.
     const mayRedirect = route.binding.access.allows(address) && !(isKnownProxy && cameByHttps(read.headers));
     const elsewhere = mayRedirect ? redirect?.(read.host) : undefined;
     if (elsewhere !== undefined)
@@ -352,7 +352,7 @@ export class WebVisits {
       const { idleSinceMs, bytesAtIdle, session } = visit;
       if (session !== undefined) {
         if (nowMs - idleSinceMs >= IDLE_MS) session.close();
-        // One that doesn't say goodbye is no longer waited for.
+        // The client has not closed the session in time: the connection is closed without it.
         if (nowMs - idleSinceMs >= IDLE_MS + HEAD_MS) socket.destroy();
         continue;
       }

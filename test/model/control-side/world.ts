@@ -896,8 +896,9 @@ export class World {
       const controller = this.lifecycle.find(name);
       if (controller === undefined || controller.policy.availability === 'on_demand') return [];
       const rests = ['stopped', 'paused', 'stopping'].includes(controller.state.kind);
-      const inVain = rests && controller.room.size > 0 && !this.#isAskedFor(workloadKey(controller.workload));
-      return inVain ? [`${controller.room.size} wait for ${name}, which no client wakes`] : [];
+      const inVain =
+        rests && controller.waitingRoom.size > 0 && !this.#isAskedFor(workloadKey(controller.workload));
+      return inVain ? [`${controller.waitingRoom.size} wait for ${name}, which no client wakes`] : [];
     });
   }
 
@@ -980,8 +981,8 @@ export class World {
       if (controller === undefined) continue;
       const present = [...this.#clients].filter((client) => client.container === name);
       const waiting = present.filter(({ state }) => state === 'waiting').length;
-      if (controller.room.size > waiting)
-        found.push(`${controller.room.size} wait for ${name}, in truth ${waiting}`);
+      if (controller.waitingRoom.size > waiting)
+        found.push(`${controller.waitingRoom.size} wait for ${name}, in truth ${waiting}`);
       if (controller.leases < present.length)
         found.push(`${name} has ${controller.leases} leases for ${present.length} clients`);
     }
@@ -1014,7 +1015,8 @@ export class World {
       const isTrying = this.#isTried(service) && (state.kind === 'failed' || state.kind === 'starting');
       if (!STATES_OF[truth].includes(state.kind) && !isTrying)
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
-      if (controller.room.size > 0) found.push(`${controller.room.size} still wait for ${service.name}`);
+      if (controller.waitingRoom.size > 0)
+        found.push(`${controller.waitingRoom.size} still wait for ${service.name}`);
       const scheduled = hasSchedule(service);
       if (scheduled || this.draining || this.#isKeptByHub(service)) continue;
       // Somebody else serves what has neither a listener nor dependants.

@@ -28,7 +28,7 @@ interface Sources {
     readonly graceMs: number;
     readonly lastActiveMs: number;
   };
-  readonly room: WaitingRoom;
+  readonly waitingRoom: WaitingRoom;
   readonly leases: LeaseBook;
   readonly warmPaths: WarmPaths;
   readonly demands: Demands;
@@ -61,9 +61,9 @@ export class WorkloadAccount {
 
   /** Everything that is known of the workload now. */
   get report(): WorkloadReport {
-    const { subject, room, obstacles, place } = this.#sources;
+    const { subject, waitingRoom, obstacles, place } = this.#sources;
     const { policy, state, observation, lastActiveMs } = subject;
-    const { longestWaitMs } = room;
+    const { longestWaitMs } = waitingRoom;
     const { sleepsAtMs, awakeUntilMs, triesAgainAtMs, lastUsedMs } = this;
     const isManual = !mayPutToSleep(policy.availability, 'schedule');
     const staysAwake = observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
@@ -72,7 +72,7 @@ export class WorkloadAccount {
     const { waitsIn } = place;
     return {
       ...this.#reportChronicle(),
-      ...{ observation, state: state.kind, lastActiveMs, keepers: this.#keepers, waiting: room.size },
+      ...{ observation, state: state.kind, lastActiveMs, keepers: this.#keepers, waiting: waitingRoom.size },
       ...(longestWaitMs !== undefined && { longestWaitMs }),
       ...(waitsFor !== undefined && { waitsFor }),
       ...(waitsIn !== undefined && { waitsIn }),

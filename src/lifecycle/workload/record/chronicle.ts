@@ -116,7 +116,7 @@ export class Chronicle {
     this.#log.changed(policy.name, { ...transition, reason, wake, stoppedBy });
     const { before, after } = transition;
     const { life } = this.#history;
-    // That what has failed sleeps from now on is no news.
+    // A workload that has failed, and sleeps now, still counts as failed: that is no news.
     if (before.kind !== after.kind && !(lifeBefore === 'failed' && life === 'failed')) {
       const state = { state: after.kind, life };
       this.#tell({ kind: 'state', ...state, ...(reason !== undefined && { reason }) });
@@ -203,7 +203,7 @@ export class Chronicle {
     this.#wakes.close();
   }
 
-  /** It may count as failed, or no longer, though its state is the same. */
+  /** Looks whether it counts as failed, which may change though its state is the same. */
   #judge(reason: string): void {
     const { state } = this.#subject;
     const hasFailed = this.#wakes.failure !== undefined;
@@ -222,7 +222,7 @@ export class Chronicle {
   }
 }
 
-/** Whether somebody has stopped a workload that ran, or has taken it away: what has failed before is no longer its state. */
+/** Whether somebody has stopped a workload that ran, or has removed it. With that they have seen to an earlier failure. */
 function isSeenTo({ before, after }: Transition, stoppedBy: StoppedBy | undefined): boolean {
   if (after.kind === 'missing') return true;
   if (after.kind !== 'stopped' || stoppedBy !== 'others') return false;

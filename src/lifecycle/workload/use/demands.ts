@@ -4,12 +4,12 @@ import type { LeaseBook } from './lease-book.ts';
 import type { Demand } from '../machine.ts';
 
 /**
- * Who wants one workload awake, and what may be done for them: clients in the waiting room that may wake it, leases that still wait for it to be
- * awake once, and whoever has asked for a start that waits for its turn. Its availability decides for which of them it is
- * started.
+ * Who wants one workload awake, and what may be done for them. Three kinds of somebody count: clients in the waiting room that may
+ * wake it, holds that wait for it to be awake once, and whoever has asked for a start that has not begun. Its availability decides
+ * for which of them it is started.
  */
 export class Demands {
-  readonly #room: Pick<WaitingRoom, 'wakers'>;
+  readonly #waitingRoom: Pick<WaitingRoom, 'wakers'>;
   readonly #leases: Pick<LeaseBook, 'unmetCauses'>;
   readonly #availability: () => Availability;
   #last: string | undefined;
@@ -19,11 +19,11 @@ export class Demands {
 
   /** @param options.availability that of the service, as it is in force now. */
   constructor(options: {
-    readonly room: Pick<WaitingRoom, 'wakers'>;
+    readonly waitingRoom: Pick<WaitingRoom, 'wakers'>;
     readonly leases: Pick<LeaseBook, 'unmetCauses'>;
     readonly availability: () => Availability;
   }) {
-    this.#room = options.room;
+    this.#waitingRoom = options.waitingRoom;
     this.#leases = options.leases;
     this.#availability = options.availability;
   }
@@ -38,7 +38,7 @@ export class Demands {
     return this.#lastBy;
   }
 
-  /** Somebody wants it awake now. Returns whether the cause may wake it; only then the reason is kept. */
+  /** Somebody wants it awake now. @returns whether that may wake it; only then the reason is kept. */
   note(reason: string | undefined, by: WakeCause): boolean {
     if (!this.#mayWakeFor([by])) return false;
     this.#last = reason;
@@ -46,7 +46,7 @@ export class Demands {
     return true;
   }
 
-  /** It is to be woken for this cause when its turn comes, whether or not anybody still waits for that then. */
+  /** Keeps the cause until its turn comes: it is woken then, whether or not anybody still waits. */
   ask(by: WakeCause): void {
     this.#asked = by;
   }
@@ -83,13 +83,13 @@ export class Demands {
 
   /** Who has waited for it to be started, in words. */
   describe(): string | undefined {
-    const { wakers } = this.#room;
+    const { wakers } = this.#waitingRoom;
     return wakers > 0 && this.#mayWakeFor(['client']) ? `${wakers} waiting` : this.#last;
   }
 
   /** For what causes somebody waits for it to be awake now. */
   get #waiting(): readonly WakeCause[] {
-    return this.#room.wakers > 0 ? ['client', ...this.#leases.unmetCauses] : this.#leases.unmetCauses;
+    return this.#waitingRoom.wakers > 0 ? ['client', ...this.#leases.unmetCauses] : this.#leases.unmetCauses;
   }
 
   get #waitingOrAsked(): readonly WakeCause[] {

@@ -109,7 +109,7 @@ export class LeaseBook {
     this.#idleSinceMs = Math.max(atMs, this.#idleSinceMs ?? 0);
   }
 
-  /** The clients that are there are being ended because they are idle: that is no use. Over with the next client that comes. */
+  /** The connections that are there are closed for being idle, so the end of their leases is no use. Holds until something is used. */
   endIdle(): void {
     this.#isEndingIdle = true;
   }
@@ -132,12 +132,12 @@ export class LeaseBook {
 
   /** A lease that no client holds, but a hub, a schedule or another proxy: the workload is not idle meanwhile. */
   guard(keeper: Keeper): Lease {
-    // Before the count changes: whoever hears of that sees who it is.
-    // The other proxies have to know of a hold by hand, as of a client; what hubs and schedules do they know themselves.
+    // Other proxies have to hear of a hold by hand, as of a client. What hubs and schedules do, they know by themselves.
     const weight = keeper.kind === 'hand' ? 1 : 0;
     this.#uses += weight;
     const lease = new LeaseBook.#Held(this, weight);
     this.#keepers ??= new Map();
+    // Before the count changes: whoever hears of that sees who holds it.
     this.#keepers.set(lease, { keeper, sinceMs: this.#clock.monotonicMs() });
     this.#change(+1);
     return lease;

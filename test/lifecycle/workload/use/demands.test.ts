@@ -3,15 +3,15 @@ import { Demands } from '../../../../src/lifecycle/workload/use/demands.ts';
 import type { Availability, WakeCause } from '../../../../src/model/availability.ts';
 
 describe('Demands', () => {
-  let room: { wakers: number };
+  let waitingRoom: { wakers: number };
   let leases: { unmetCauses: Exclude<WakeCause, 'client'>[] };
   let availability: Availability;
   let demands: Demands;
   beforeEach(() => {
-    room = { wakers: 0 };
+    waitingRoom = { wakers: 0 };
     leases = { unmetCauses: [] };
     availability = 'on_demand';
-    demands = new Demands({ room, leases, availability: () => availability });
+    demands = new Demands({ waitingRoom, leases, availability: () => availability });
   });
 
   test('are none where nobody wants the workload awake', () => {
@@ -33,7 +33,7 @@ describe('Demands', () => {
 
   test('are those of all who wait, clients and leases', () => {
     availability = 'schedule';
-    room.wakers = 2;
+    waitingRoom.wakers = 2;
     expect(demands.for(undefined)).toBe('none');
     leases.unmetCauses = ['hub'];
     expect(demands.for(undefined)).toBe('restart');
@@ -54,7 +54,7 @@ describe('Demands', () => {
   });
 
   test('are none once they are over, whoever waits', () => {
-    room.wakers = 1;
+    waitingRoom.wakers = 1;
     demands.ask('hand');
     demands.end();
     expect([demands.for('hand'), demands.atTurn]).toEqual(['none', 'none']);
