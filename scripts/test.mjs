@@ -28,23 +28,22 @@ const announce = (line) => console.log(line);
 
 /**
  * Files of the engine tests, by the beginning of their names, that mostly wait: for the next minute, a time limit, an engine's start.
- * They have a lane of their own, since they leave the processors to the others.
+ * They have a lane of their own, which begins with the tests of the program, since they leave the processors to the others.
  */
 const PATIENT_ENGINE_GROUP = ['availability', 'concurrency', 'engine-restart', 'sleep', 'unanswered'];
 /**
- * The others; a last group has all that are named nowhere. Two lanes take the next group when they are free, and that of the patient ones
- * helps when Kubernetes is done. Swarms share a bridge and ports of the machine. Those that measure tenths of a second come late,
- * when fewer lanes share the machine.
+ * The others, those that take longest first; a last group has all that are named nowhere. A lane takes the next group when it is free.
+ * Swarms share a bridge and ports of the machine.
  */
 const ENGINE_GROUPS = [
+  ['swarm'],
   ['in-container'],
+  ['bind', 'cascade', 'docker-contract', 'drop-in'],
+  ['label', 'own-listener', 'readme', 'second-instance', 'shutdown', 'udp'],
   ['podman'],
   ['outside', 'first-start'],
-  ['bind', 'cascade', 'docker-contract', 'drop-in'],
-  ['swarm'],
-  ['engine.', 'examples', 'failed-wakes', 'half-close'],
-  ['label', 'own-listener', 'readme', 'second-instance', 'shutdown', 'udp'],
   ['api', 'init', 'memory', 'web'],
+  ['engine.', 'examples', 'failed-wakes', 'half-close'],
 ];
 /** Those of the first Kubernetes lane, so that it takes about as long as the second, which has the others. */
 const FIRST_KUBERNETES_LANE = ['api-server', 'control-plane', 'watches', 'features', 'replicas', 'rights'];
@@ -95,24 +94,27 @@ async function runTestsAndChecks(kubernetes) {
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (shells !== undefined) await runStep('zsh and fish', () => reportShells(shells));
   if (proxies !== undefined) await runStep('HAProxy, nginx and curl', () => reportProxies(proxies));
-  if (only === undefined) await runLocalTests({ built, browser });
+  if (only === undefined) await runUnitTests();
   if (!built) return console.log('the tests of the program did not run: they need the build');
+  const { patient = [], others = [] } = only === 'kubernetes' ? {} : await listEngineGroups();
+  const waiting = patient.length > 0 ? runEngineLane(patient) : undefined;
+  if (only === undefined) await runProgramTests(browser);
   // What is left waits more than it works, so it may as well wait together.
   const kubernetesLanes = kubernetes === undefined ? [] : runKubernetesTests(kubernetes);
-  const engine = only === 'kubernetes' ? undefined : runEngineTests(Promise.all(kubernetesLanes));
-  await Promise.all([...kubernetesLanes, engine]);
+  const lanes = [...(waiting === undefined ? [] : [waiting]), ...kubernetesLanes];
+  await Promise.all([...lanes, runEngineTests(others, lanes)]);
 }
 
-/**
- * What needs neither an engine nor a cluster. Much of it measures time, so no engine and no cluster runs beside it.
- * @param {{ built: boolean, browser: ReturnType<typeof preparePrograms> }} options
- */
-async function runLocalTests({ built, browser }) {
+/** Much of it measures time, so no engine and no cluster runs beside it. */
+async function runUnitTests() {
   // Both keep one core busy, as a rule.
   await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
   await runStep('h2spec and Traefik', prepareGoPrograms);
   await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
-  if (!built) return;
+}
+
+/** @param {ReturnType<typeof preparePrograms>} browser */
+async function runProgramTests(browser) {
   await Promise.all([
     runStep('program tests', () => runTests(['program'], { name: 'program' })),
     runStep('browser tests', () => runBrowserTests(browser)),
@@ -227,7 +229,8 @@ async function runTool(name, toolArgs) {
 async function runTests(projects, { name, args = [], env = {} }) {
   const result = await runVitestProjects(projects, {
     ...{ name, folder, env, signal },
-    args: [...args, ...vitestArgs],
+    // Who names files means those of some projects.
+    args: [...args, ...vitestArgs, ...(vitestArgs.length > 0 ? ['--passWithNoTests'] : [])],
   });
   totals.passed += result.passed;
   totals.failed += result.failed;
@@ -253,12 +256,17 @@ function listKubernetesLanes() {
   ];
 }
 
-/** The first group is that of the patient files, the last one of those that are named nowhere. */
-function listEngineGroups() {
+/** An engine that was there before is one, for all files; so it is for a lone lane. */
+async function listEngineGroups() {
+  if (hasOneLane() || (await findExisting()) !== undefined) return { others: [{ name: 'engine', args: [] }] };
   const named = [PATIENT_ENGINE_GROUP, ...ENGINE_GROUPS];
   const groups = named.map((names) => names.map((name) => `test/engine/${name}`));
-  const others = groups.flat().map((file) => `--exclude=${file}*`);
-  return [...groups, others].map((args, index) => ({ name: `engine ${index + 1}`, args }));
+  const rest = groups.flat().map((file) => `--exclude=${file}*`);
+  const [patient, ...others] = [...groups, rest].map((args, index) => ({
+    name: `engine ${index + 1}`,
+    args,
+  }));
+  return { patient: [patient], others };
 }
 
 function openInTurn(kind, open) {
@@ -273,17 +281,18 @@ function leaveOut(kind, why) {
   return reportLeftOut(`${kind} tests`, why);
 }
 
-/** @param {Promise<unknown>} others a third lane begins when they have ended */
-async function runEngineTests(others) {
-  // An engine that was there before is one, for all files.
-  const isOne = hasOneLane() || (await findExisting()) !== undefined;
-  if (isOne) return await runEngineLane(takeInTurn([{ name: 'engine', args: [] }]));
-  const [patient, ...groups] = listEngineGroups();
-  await Promise.all([
-    runEngineLane(takeInTurn(groups)),
-    runEngineLane(takeInTurn(groups)),
-    runEngineLane(takePatiently(patient, groups, others)),
-  ]);
+/**
+ * Two lanes take the next group when they are free; another one begins when one of the lanes beside them has ended.
+ * @param {{ name: string, args: string[] }[]} groups
+ * @param {readonly Promise<unknown>[]} lanesBeside
+ */
+async function runEngineTests(groups, lanesBeside) {
+  const begins = [undefined, undefined, ...lanesBeside];
+  const runLane = async (begin) => {
+    await begin;
+    if (groups.length > 0) await runEngineLane(takeInTurn(groups));
+  };
+  await Promise.all(begins.map(runLane));
 }
 
 /** Takes what is left of the groups when it is asked for the next. */
@@ -291,16 +300,9 @@ function* takeInTurn(groups) {
   while (groups.length > 0) yield groups.shift();
 }
 
-/** The patient one at once, the others when Kubernetes is done. */
-async function* takePatiently(patient, groups, others) {
-  yield patient;
-  await others;
-  yield* takeInTurn(groups);
-}
-
 /**
  * Runs one group after the other, on an engine of the lane's own.
- * @param {AsyncIterable<{ name: string, args: string[] }> | Iterable<{ name: string, args: string[] }>} groups
+ * @param {Iterable<{ name: string, args: string[] }>} groups
  */
 async function runEngineLane(groups) {
   const runId = randomUUID();
@@ -311,7 +313,7 @@ async function runEngineLane(groups) {
   });
   if (isOpen && engine.kind !== 'none') {
     const env = { LAZY_PROXY_TEST_DOCKER_HOST: engine.host, LAZY_PROXY_TEST_RUN: runId };
-    for await (const { name, args } of groups)
+    for (const { name, args } of groups)
       await runStep(`${name} tests`, () => runTests(['engine'], { name, args, env }));
   }
   if (engine?.kind === 'engine') await closeEngine(engine);
@@ -368,6 +370,7 @@ function conclude() {
   reportCosts();
   if (flakyTests.length > 0) console.log(`passed only at the second try:\n  ${flakyTests.join('\n  ')}`);
   if (flakyTests.length > MAX_FLAKY) failedSteps.push(`more than ${MAX_FLAKY} tests needed a second try`);
+  if (vitestArgs.length > 0 && totals.passed + totals.failed === 0) failedSteps.push('no test has that name');
   if (failedSteps.length > 0) console.log(`failed: ${failedSteps.join(', ')}`);
   console.log(`${totals.passed} passed, ${totals.failed} failed`);
   return failedSteps.length > 0 ? 1 : 0;

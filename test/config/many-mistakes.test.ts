@@ -9,25 +9,25 @@ const FILES: readonly (readonly [
   problems: number,
 ])[] = [
   [
-    '20,000 typing mistakes, each in a service of its own',
-    20_000,
+    '10,000 typing mistakes, each in a service of its own',
+    10_000,
     (index) => `  s${index}: { idle_timout: 5m }`,
-    20_000,
+    10_000,
   ],
   [
-    '20,000 typing mistakes in one service',
-    20_000,
+    '10,000 typing mistakes in one service',
+    10_000,
     (index) => (index === 0 ? '  a:\n    idle_timout: 5m' : `    idle_timout${index}: 5m`),
-    20_000,
+    10_000,
   ],
   // Most of them may be containers without an entry; a suggestion is looked for all the same.
-  ['8,000 unknown dependants', 8_000, (index) => `  s${index}: { dependants: [x${index}] }`, 1],
-  ['20,000 keys given twice', 20_000, (index) => `  s${index >> 1}: {}`, 10_000],
+  ['6,000 unknown dependants', 6_000, (index) => `  s${index}: { dependants: [x${index}] }`, 1],
+  ['10,000 keys given twice', 10_000, (index) => `  s${index >> 1}: {}`, 5_000],
   [
-    '8,000 long cycles',
-    8_000,
-    (index) => `  s${index}: { dependants: [s${(index + 1) % 8_000}, s0] }`,
-    7_999,
+    '6,000 long cycles',
+    6_000,
+    (index) => `  s${index}: { dependants: [s${(index + 1) % 6_000}, s0] }`,
+    5_999,
   ],
 ];
 

@@ -276,7 +276,7 @@ describe('renderEffectiveConfig', () => {
         ).toEqual([]);
         expect(servicesOf(again)).toEqual(servicesOf(table));
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
 
