@@ -125,6 +125,12 @@ export interface OutputRequest {
 export interface BackendSink {
   /** A watched workload was looked at: `key` is its workloadKey. The same observation may be told twice. */
   observed(key: string, observation: Observation): void;
+  /**
+   * The run of a watched workload that was observed last is over; what the workload does now is told once it was looked at. Another
+   * one may have its address already.
+   * @param how.byOthers somebody has stopped, killed or removed it.
+   */
+  runEnded?(key: string, how: { readonly byOthers: boolean }): void;
   /** Everything the engine's labels say at this moment, whole; told again whenever it changes. */
   labelled(snapshot: readonly LabelledWorkload[]): void;
   /** Workloads may have appeared, gone or got other names, also such as don't opt in; told once for each burst of that. */

@@ -242,6 +242,11 @@ export class Lifecycle {
       controller.observe(observation);
   }
 
+  /** The run of a workload is over, and another workload may have its address: see `BackendSink`. */
+  runEnded(key: string, how: { readonly byOthers: boolean }): void {
+    this.#byWorkload.get(key)?.runEnded(how);
+  }
+
   /**
    * A workload was renamed; `from` and `to` are workload keys. Its clients and leases go along as soon as a service has the
    * new name. Where services have both names already, the workload is kept awake for the clients of the old name.

@@ -22,6 +22,7 @@ import { logReachable } from './proxy-log.ts';
 /** Receives what the engines report. */
 export interface EnginesListener {
   observed(key: string, observation: Observation): void;
+  runEnded(key: string, how: { readonly byOthers: boolean }): void;
   /** The labels of an engine's workloads have changed; `cause` is for the log. */
   labelled(cause: string): void;
   /** Containers have appeared, gone or got other names. */
@@ -175,6 +176,7 @@ export class Engines {
     const { listener } = this.#options;
     return {
       observed: (key, observation) => listener.observed(key, observation),
+      runEnded: (key, how) => listener.runEnded(key, how),
       labelled: (snapshot) => {
         engine.labels.take(snapshot, labelOptionsOf(kind, this.#settings).labelPrefixes);
         listener.labelled(`labels of ${ENGINE_NAMES[kind]}`);

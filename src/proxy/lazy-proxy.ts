@@ -293,6 +293,7 @@ export class LazyProxy {
       ...{ env, clock, logger, pollIntervalMs: environment.pollIntervalMs },
       listener: {
         observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
+        runEnded: (key, how) => this.#runtime.lifecycle.runEnded(key, how),
         labelled: (what) => this.#reconcile({ what, isAwaited: false }),
         populated: () => {
           const { entries } = this.#runtime.reconciler.current;

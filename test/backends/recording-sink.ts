@@ -5,6 +5,8 @@ import type { WorkloadRef } from '../../src/model/workload.ts';
 /** A sink that remembers what it was told, and lets a test wait for what is to come. */
 export class RecordingSink implements BackendSink {
   readonly observations: { readonly key: string; readonly observation: Observation }[] = [];
+  /** Ends of runs, and how many observations came before each. */
+  readonly ends: { readonly key: string; readonly byOthers: boolean; readonly after: number }[] = [];
   readonly snapshots: (readonly LabelledWorkload[])[] = [];
   readonly reachability: { readonly reachable: boolean; readonly reason: string | undefined }[] = [];
   readonly owns: (readonly WorkloadRef[])[] = [];
@@ -13,6 +15,11 @@ export class RecordingSink implements BackendSink {
 
   observed(key: string, observation: Observation): void {
     this.observations.push({ key, observation });
+    this.#wake();
+  }
+
+  runEnded(key: string, { byOthers }: { readonly byOthers: boolean }): void {
+    this.ends.push({ key, byOthers, after: this.observations.length });
     this.#wake();
   }
 

@@ -256,6 +256,14 @@ export class DockerBackend implements Backend {
     this.#sink?.renamed?.({ kind: 'docker', name: from }, { kind: 'docker', name: to });
   }
 
+  /** Tells at once of the end of a run: a look takes time, and the engine may give its address to another container meanwhile. */
+  #tellEnd({ type, action, id }: EngineEvent, name: string): void {
+    if (type !== 'container' || !DEATHS.has(action)) return;
+    const last = this.#observer.last(name);
+    if (last?.state !== 'running' || last.id !== id) return;
+    this.#sink?.runEnded?.(keyOf(name), { byOthers: this.#cache.stoppedBy(id) === 'others' });
+  }
+
   #applyEvent(event: EngineEvent): void {
     const { names, population } = this.#applyToCache(event);
     if (population) this.#labels.touch();
@@ -265,12 +273,15 @@ export class DockerBackend implements Backend {
       for (const user of users) void this.#observer.look(user);
     }
     for (const name of names) {
+      this.#tellEnd(event, name);
       void this.#observer.look(name);
       this.#health.heard(event, { name, last: this.#observer.last(name) });
       if (started) this.#sink?.started?.({ kind: 'docker', name });
     }
   }
 }
+
+const DEATHS = new Set(['die', 'died']);
 
 /**
  * After these events, containers that use this one's network are looked at: they lose it when this one ends. Later events count

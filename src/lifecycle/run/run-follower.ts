@@ -147,6 +147,11 @@ export class RunFollower {
     );
   }
 
+  /** Its engine says that the run is over: clients wait for what it says next. */
+  endRun(how: { readonly byOthers: boolean }): void {
+    this.#end(how);
+  }
+
   /** Ends the run and all checks. Idempotent. */
   close(): void {
     this.#closed = true;

@@ -274,6 +274,13 @@ export class WorkloadController {
     if (!this.#isClosed) this.#chronicle.observed({ before: stateBefore, after: this.#state });
   }
 
+  /** Its run is over, and what it does now is told soon: until then nobody is connected where it was. */
+  runEnded(how: { readonly byOthers: boolean }): void {
+    if (this.#isClosed) return;
+    this.#runs.endRun(how);
+    this.warmPaths.closeAll();
+  }
+
   /**
    * Takes new settings, which are in force at once. A running idle timer still counts from where it began, and a start or stop under
    * way goes on. A controller that was retired has a service again.

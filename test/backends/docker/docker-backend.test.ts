@@ -40,6 +40,23 @@ test.each(['1.41', '1.56'] as const)(
   },
 );
 
+test.each([
+  ['by itself', [], false],
+  ['since others kill it', ['kill'], true],
+] as const)(
+  'the end of a run that ends %s is told before the container is looked at',
+  async (_, before, byOthers) => {
+    const { engine, backend, sink } = await setUp();
+    const db = engine.create('db', { status: 'running' });
+    backend.watch(DB);
+    await backend.open(sink);
+    for (const action of before) engine.change(db, action, {});
+    engine.change(db, 'die', { status: 'exited', exitCode: 137 });
+    await sink.until(() => sink.last(KEY)?.state === 'stopped');
+    expect(sink.ends).toEqual([{ key: KEY, byOthers, after: 1 }]);
+  },
+);
+
 test('paths carry no API version, and the subscription comes before the list', async () => {
   const { engine, backend, sink } = await setUp();
   await backend.open(sink);

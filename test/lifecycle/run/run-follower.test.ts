@@ -102,6 +102,24 @@ describe('RunFollower', () => {
       expect([ended?.aborted, ended?.reason.code]).toEqual([true, code]);
     });
 
+    test('connects nobody to a run whose end was told, until it was looked at what runs now', async () => {
+      bench.add(aBareService(), RUNNING);
+      const first = bench.client('db', server.port);
+      await bench.until(() => first.outcome === 'served');
+      let closes = 0;
+      const user = { lastUsedMs: 0, listUses: () => [], tryClose: () => true, close: () => void closes++ };
+      expect(bench.lifecycle.openWarmPath('db', { port: server.port, user })).toBeDefined();
+      bench.lifecycle.runEnded(KEY, { byOthers: true });
+      expect(closes).toBe(1);
+      const second = bench.client('db', server.port);
+      await bench.clock.advance(500);
+      expect(second.outcome).toBe('waiting');
+      bench.backend.tell(KEY, RUNNING);
+      await bench.until(() => second.outcome !== 'waiting');
+      expect(second.outcome).toBe('served');
+      expect(bench.backend.calls).toEqual([]);
+    });
+
     test('says of a run that the proxy ends that this was not somebody else', async () => {
       bench.add(aBareService(), RUNNING);
       await settle();
