@@ -35,6 +35,8 @@ export const CONTAINERS = ['one', 'two', 'three'] as const;
 /** A stop takes the engine so long at the most, when it answers: what a client waits for it is not its own budget. */
 const LONGEST_STOP_MS = 80_000;
 const CONNECT_MS = 2;
+/** In good times who comes is served after a stop, and the shortest budget for a start, with all that it needs. */
+const LONGEST_WAKE_MS = 2_500;
 /** What a busy_check has answered counts so long. */
 const LONGEST_ANSWER_MS = 1_000;
 /** A start waits for its turn so long at the most, after it was asked for; longer than any step. */
@@ -566,7 +568,7 @@ export class World {
     const found: string[] = [];
     for (const moment of ['asleep', 'being stopped']) {
       this.come(spec.port, 'tcp');
-      await this.#pass(1_500);
+      await this.#pass(LONGEST_WAKE_MS);
       const clients = [...this.#clients];
       if (clients.length !== 1 || clients[0]?.state !== 'served')
         found.push(`a client of ${name} is not served, ${moment}`);
