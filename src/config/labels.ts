@@ -105,6 +105,7 @@ function readLabels(
   if (optIn === undefined || !optsIn(labels[optIn])) {
     const problems = [
       ...findMissedOptIns(optIn, { workload, prefixes }),
+      ...findPortsInVain(optIn, { workload, prefixes }),
       ...overruled,
       ...findImageOptIn(workload),
     ];
@@ -169,6 +170,23 @@ function findMissedOptIns(
     const message = `unknown label, so nothing opts in; did you mean "${right}"?`;
     return [{ code: 'unknown-key', severity: 'warning', message, origin }];
   });
+}
+
+/** Warns of a label that asks for ports where no label says whether the workload takes part: the one for that was forgotten. */
+function findPortsInVain(
+  optIn: string | undefined,
+  { workload: { ref, labels }, prefixes }: OptInLabels,
+): readonly Problem[] {
+  if (optIn !== undefined || findOptIns(labels, prefixes).length > 0) return [];
+  const suffixes = PORT_FIELDS.flatMap(({ field }) => labelKeys(field).map(labelSuffix));
+  for (const prefix of prefixes) {
+    const label = suffixes.map((suffix) => `${prefix}.${suffix}`).find((name) => labels[name]?.trim());
+    if (label === undefined) continue;
+    const message = `has no effect without ${prefix}.enabled=true; add that, or ${prefix}.enabled=false if it is to be left alone`;
+    const origin: Origin = { kind: 'label', workload: ref, label };
+    return [{ code: 'option-without-effect', severity: 'warning', message, origin }];
+  }
+  return [];
 }
 
 /** Warns of labels that opt in or out otherwise than the one that decides. */

@@ -29,7 +29,7 @@ describe('parseLabels', () => {
   });
 
   test('says nothing of a container that does not opt in', () => {
-    const labels = { [`${PREFIX}.ports`]: 'nonsense' };
+    const labels = { [`${PREFIX}.idle-timeout`]: 'nonsense' };
     expect(parseLabels({ ref: CONTAINER, labels }, { prefixes: [PREFIX] })).toEqual({
       ref: CONTAINER,
       kind: 'ignored',
@@ -431,6 +431,8 @@ describe('parseLabels', () => {
 
   test.each([
     [{ enabled: 'false' }],
+    [{ enabled: 'false', ports: '80:80' }],
+    [{ ports: ' ' }],
     [{ enabled: 'No' }],
     [{ enabled: '0' }],
     [{ enabled: '' }],
@@ -441,6 +443,15 @@ describe('parseLabels', () => {
     const prefixed = Object.entries(labels).map(([suffix, value]) => [`${PREFIX}.${suffix}`, value]);
     const workload = { ref: CONTAINER, labels: Object.fromEntries(prefixed) };
     expect(parseLabels(workload, { prefixes: [PREFIX] }).problems).toEqual([]);
+  });
+
+  test.each(['ports', 'udp-ports', 'http-ports'])('warns of %s where nothing opts in or out', (suffix) => {
+    const labels = { [`${PREFIX}.${suffix}`]: '80:80' };
+    const { kind, problems } = parseLabels({ ref: CONTAINER, labels }, { prefixes: [PREFIX] });
+    expect(kind).toBe('ignored');
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${PREFIX}.${suffix} warning has no effect without ${PREFIX}.enabled=true; add that, or ${PREFIX}.enabled=false if it is to be left alone`,
+    ]);
   });
 
   test('leaves labels outside the prefix alone', () => {
