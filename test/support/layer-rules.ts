@@ -118,6 +118,7 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['lifecycle/workload/use/lease-book.ts', 'the status shows when a service was last active'],
   ['lifecycle/workload/record/state-history.ts', 'the API shows when a workload came into its state'],
   ['lifecycle/workload/record/account.ts', 'the API shows when a workload will sleep'],
+  ['lifecycle/workload/workload-controller.ts', 'the API shows when a workload was last used'],
   ['relay/tcp/tcp-listener.ts', 'the API shows since when a client is there'],
   ['relay/http/exchange.ts', 'the API shows since when a client is there'],
   ['relay/udp/udp-listener.ts', 'the API shows since when a client is there'],

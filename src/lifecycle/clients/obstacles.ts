@@ -7,40 +7,55 @@ import { RunEndpoints } from '../run/run-endpoints.ts';
 import type { RunFollower } from '../run/run-follower.ts';
 import type { OwnPlaces } from '../run/workload-run.ts';
 import { type LifecycleState, needsStart } from '../workload/machine.ts';
+import type { StartPlace } from '../workload/start-place.ts';
 import type { Demands } from '../workload/use/demands.ts';
 import type { WorkloadPolicy } from '../workload/workload-policy.ts';
 import { AsleepRefusals } from './asleep-refusals.ts';
 
 type Target = { readonly protocol: Protocol; readonly port: TargetPort };
 
-interface Options {
-  /** The workload, as it is now. */
-  readonly subject: {
-    readonly policy: WorkloadPolicy;
-    readonly state: LifecycleState;
-    readonly observation: Observation;
-  };
-  readonly demands: Pick<Demands, 'atTurn'>;
-  readonly runs: Pick<RunFollower, 'current' | 'checkFailure'>;
-  /** What a start waits for, in words. */
-  readonly place: { readonly queued: string | undefined; readonly lacking: string | undefined };
-  /** Why the last wake failed. */
-  readonly wakes: { readonly failure: string | undefined };
+/** The workload, as it is now. */
+interface Subject {
+  readonly policy: WorkloadPolicy;
+  readonly state: LifecycleState;
+  readonly observation: Observation;
+}
+
+/** What all workloads have in common. */
+interface Parts {
   /** Knows the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
-  /** Why there is never enough room for the workload; undefined where there may be. */
-  readonly explainMisfit: () => string | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. */
   readonly nextStartMs?: ((serviceName: string) => number | undefined) | undefined;
 }
 
+/** What is known of this one. */
+interface Sources {
+  readonly demands: Pick<Demands, 'atTurn'>;
+  readonly runs: Pick<RunFollower, 'current' | 'checkFailure'>;
+  /** What a start waits for, in words. */
+  readonly place: Pick<StartPlace<never>, 'queued' | 'lacking' | 'explainMisfit'>;
+  /** Why the last wake failed. */
+  readonly wakes: { readonly failure: string | undefined };
+}
+
 /** Why clients of one workload wait, or can't be served, in words for them and for whoever looks. */
 export class Obstacles {
-  readonly #options: Options;
+  readonly #subject: Subject;
+  readonly #parts: Parts;
+  readonly #demands: Sources['demands'];
+  readonly #runs: Sources['runs'];
+  readonly #place: Sources['place'];
+  readonly #wakes: Sources['wakes'];
   readonly #asleep = new AsleepRefusals();
 
-  constructor(options: Options) {
-    this.#options = options;
+  constructor(subject: Subject, sources: Sources & { readonly parts: Parts }) {
+    this.#subject = subject;
+    this.#parts = sources.parts;
+    this.#demands = sources.demands;
+    this.#runs = sources.runs;
+    this.#place = sources.place;
+    this.#wakes = sources.wakes;
   }
 
   /**
@@ -48,31 +63,30 @@ export class Obstacles {
    * @param target the port that is asked for; left out: any.
    */
   between(target?: Target): string | undefined {
-    const { subject, runs, place, wakes } = this.#options;
-    const { policy, state, observation } = subject;
+    const { policy, state, observation } = this.#subject;
     const loop = target === undefined ? undefined : this.#explainLoop(target);
     if (loop !== undefined) return loop;
     const standing = {
       ...{ workload: policy.workload, state, observation },
-      ...{ run: runs.current, checkFailure: runs.checkFailure, wakeFailure: wakes.failure },
-      ...{ queued: place.queued, lacking: place.lacking },
+      ...{ run: this.#runs.current, checkFailure: this.#runs.checkFailure },
+      ...{ wakeFailure: this.#wakes.failure, queued: this.#place.queued, lacking: this.#place.lacking },
     };
     return describeObstacle(standing, target);
   }
 
   /** Why a port can't be served before a setting or the workload is mended; undefined where it may be. */
   explainUnservable(target: Target): string | undefined {
-    const { state, observation } = this.#options.subject;
+    const { state, observation } = this.#subject;
     const problem = findPortProblem(observation, target) ?? this.#explainLoop(target);
     if (problem !== undefined || !needsStart(state, observation.state)) return problem;
-    return this.#options.explainMisfit();
+    return this.#place.explainMisfit();
   }
 
   /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
   #explainLoop(target: Target): string | undefined {
-    const { own, subject } = this.#options;
+    const { own } = this.#parts;
     if (own === undefined) return undefined;
-    return new RunEndpoints(subject.observation, { explainOwn: own.explain }).explainLoop(target);
+    return new RunEndpoints(this.#subject.observation, { explainOwn: own.explain }).explainLoop(target);
   }
 
   /** Why every client is refused at once: see `refusalOf`. */
@@ -86,20 +100,19 @@ export class Obstacles {
    * @param options.mayWake whether it may wake the workload, where clients may.
    */
   refusalOf(options: { readonly mayWake: boolean }): Refusal | undefined {
-    const { subject, demands, wakes } = this.#options;
-    const { policy, state, observation } = subject;
+    const { policy, state, observation } = this.#subject;
     const mayOthersWake = mayWake(policy.availability, 'client');
     if ((options.mayWake && mayOthersWake) || !needsStart(state, observation.state)) return undefined;
-    if (demands.atTurn !== 'none') return undefined;
+    if (this.#demands.atTurn !== 'none') return undefined;
     const nextStartMs = mayOthersWake ? undefined : this.#nextStartMs();
-    const { failure } = wakes;
+    const { failure } = this.#wakes;
     return this.#asleep.for({ policy, state, observation, failure, nextStartMs, mayOthersWake });
   }
 
   /** When a schedule starts it next, ms since the epoch; undefined where none does. */
   #nextStartMs(): number | undefined {
-    const { subject, nextStartMs } = this.#options;
-    const starts = subject.policy.services.flatMap(({ name }) => nextStartMs?.(name) ?? []);
+    const { nextStartMs } = this.#parts;
+    const starts = this.#subject.policy.services.flatMap(({ name }) => nextStartMs?.(name) ?? []);
     return starts.length === 0 ? undefined : Math.min(...starts);
   }
 }

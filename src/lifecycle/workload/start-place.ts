@@ -31,6 +31,14 @@ export interface Needs<Workload> {
   budgetMsFor(workload: Workload): number;
 }
 
+/** What all workloads have in common. */
+interface Parts<Workload> {
+  readonly clock: Clock;
+  readonly room: StartRoom<Workload>;
+  readonly needs: Needs<Workload>;
+  readonly starts: StartQueue;
+}
+
 interface Startable {
   readonly policy: { readonly name: string };
   readonly state: LifecycleState;
@@ -42,10 +50,7 @@ interface Startable {
  */
 export class StartPlace<Workload extends Startable> {
   readonly #workload: Workload;
-  readonly #clock: Clock;
-  readonly #room: StartRoom<Workload>;
-  readonly #needs: Needs<Workload>;
-  readonly #starts: StartQueue;
+  readonly #parts: Parts<Workload>;
   readonly #turn: StartTurn;
   /** Since when it waits for room, on the monotonic clock. */
   #roomSinceMs: number | undefined;
@@ -53,20 +58,11 @@ export class StartPlace<Workload extends Startable> {
   /** @param options.onTurn its turn has come: it starts now, or gives the turn back. */
   constructor(
     workload: Workload,
-    options: {
-      readonly clock: Clock;
-      readonly room: StartRoom<Workload>;
-      readonly needs: Needs<Workload>;
-      readonly starts: StartQueue;
-      readonly onTurn: () => void;
-    },
+    { parts, onTurn }: { readonly parts: Parts<Workload>; readonly onTurn: () => void },
   ) {
     this.#workload = workload;
-    this.#clock = options.clock;
-    this.#room = options.room;
-    this.#needs = options.needs;
-    this.#starts = options.starts;
-    this.#turn = options.starts.join(options.onTurn);
+    this.#parts = parts;
+    this.#turn = parts.starts.join(onTurn);
   }
 
   /**
@@ -79,11 +75,11 @@ export class StartPlace<Workload extends Startable> {
     const { policy, state } = this.#workload;
     // One that waits for what it depends on has its room already.
     if (!awaitsNeeds(state)) {
-      if (!this.#room.take(this.#workload)) {
-        this.#roomSinceMs ??= this.#clock.monotonicMs();
+      if (!this.#parts.room.take(this.#workload)) {
+        this.#roomSinceMs ??= this.#parts.clock.monotonicMs();
         return 'waits';
       }
-      if (this.#needs.mustPrecede(this.#workload)) return 'needs';
+      if (this.#parts.needs.mustPrecede(this.#workload)) return 'needs';
     }
     return this.#turn.take({ atOnce, name: policy.name }) ? 'taken' : 'waits';
   }
@@ -92,7 +88,7 @@ export class StartPlace<Workload extends Startable> {
   leave(): { readonly failure: 'queue' | 'room'; readonly queuedMs: number; readonly roomMs: number } {
     const left = { failure: this.#turn.isWaiting ? 'queue' : 'room', ...this.waited } as const;
     this.#turn.end();
-    this.#room.leave(this.#workload);
+    this.#parts.room.leave(this.#workload);
     this.#roomSinceMs = undefined;
     return left;
   }
@@ -104,20 +100,20 @@ export class StartPlace<Workload extends Startable> {
 
   /** The workload's state has changed. A start that has ended gives its turn back; the room hears of the state by itself. */
   follow({ kind }: LifecycleState): void {
-    if (!this.#room.isWaiting(this.#workload)) this.#roomSinceMs = undefined;
+    if (!this.#parts.room.isWaiting(this.#workload)) this.#roomSinceMs = undefined;
     if (kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
   }
 
   /** Whether it waits for its turn, or for room. */
   get waitsIn(): 'queue' | 'room' | undefined {
     if (this.#turn.isWaiting) return 'queue';
-    return this.#room.isWaiting(this.#workload) ? 'room' : undefined;
+    return this.#parts.room.isWaiting(this.#workload) ? 'room' : undefined;
   }
 
   /** How long the start under way has waited. */
   get waited(): { readonly queuedMs: number; readonly roomMs: number } {
     const sinceMs = this.#roomSinceMs;
-    const roomMs = sinceMs === undefined ? 0 : this.#clock.monotonicMs() - sinceMs;
+    const roomMs = sinceMs === undefined ? 0 : this.#parts.clock.monotonicMs() - sinceMs;
     return { queuedMs: this.#turn.queuedMs, roomMs };
   }
 
@@ -137,15 +133,20 @@ export class StartPlace<Workload extends Startable> {
 
   /** For what room, or which turn, it waits in its sleep, in words; undefined where it waits for neither. */
   get queued(): string | undefined {
-    if (this.#room.isWaiting(this.#workload))
-      return `it waits for room: ${this.#room.describe(this.#workload)}`;
-    return this.#turn.isWaiting ? `it waits for its turn: ${this.#starts.load}` : undefined;
+    if (this.#parts.room.isWaiting(this.#workload))
+      return `it waits for room: ${this.#parts.room.describe(this.#workload)}`;
+    return this.#turn.isWaiting ? `it waits for its turn: ${this.#parts.starts.load}` : undefined;
+  }
+
+  /** Why there is never enough room for it; undefined where there may be. */
+  explainMisfit(): string | undefined {
+    return this.#parts.room.explainMisfit(this.#workload);
   }
 
   /** What it depends on and still lacks, in words; undefined where it doesn't wait for that. */
   get lacking(): string | undefined {
     if (!awaitsNeeds(this.#workload.state)) return undefined;
-    const standing = this.#needs.standingOf(this.#workload);
+    const standing = this.#parts.needs.standingOf(this.#workload);
     return standing.kind === 'met' ? undefined : standing.words;
   }
 }

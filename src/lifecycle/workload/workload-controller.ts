@@ -103,8 +103,6 @@ export class WorkloadController {
   readonly warmPaths: WarmPaths;
   /** Why clients wait, or can't be served. */
   readonly obstacles: Obstacles;
-  /** What is told of the workload. */
-  readonly account: WorkloadAccount;
   readonly #parts: ControllerParts;
   readonly #backend: Backend;
   readonly #leases: LeaseBook;
@@ -127,6 +125,8 @@ export class WorkloadController {
   #isDraining = false;
   #isRetired = false;
   #isClosed = false;
+  /** When a client was last seen to come or leave while it was ready, ms since the epoch. */
+  #lastUsedMs: number | undefined;
   /** How many clients had a lease when the leases last changed. */
   #clients = 0;
 
@@ -138,6 +138,7 @@ export class WorkloadController {
     const { clock, backend, logger, own, checkLabelUrl, kept } = options;
     this.#policy = policy;
     this.#parts = options;
+    this.#lastUsedMs = kept?.lastUsedMs === undefined ? undefined : Math.min(clock.nowMs(), kept.lastUsedMs);
     this.#backend = backend;
     this.waitingRoom = new WaitingRoom(clock);
     this.#leases = new LeaseBook(clock, {
@@ -153,7 +154,7 @@ export class WorkloadController {
     });
     this.warmPaths = new WarmPaths(this.#leases);
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
-    this.#chronicle = new Chronicle(this, { ...options, sleepsAtMs: () => this.account.sleepsAtMs });
+    this.#chronicle = new Chronicle(this, options);
     this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
     this.#busy = new BusyCheck({ ...{ backend, clock, logger, own, checkLabelUrl }, subject: this });
     this.#sleepPolicy = new SleepPolicy({ backend, clock, leases: this.#leases });
@@ -163,7 +164,7 @@ export class WorkloadController {
         this.#dispatch(kind, withObstacle(reason, this.obstacles.between()));
       else this.#dispatch(kind, reason);
     });
-    this.#place = new StartPlace(this, { ...options, onTurn: () => this.#turnCame() });
+    this.#place = new StartPlace(this, { parts: options, onTurn: () => this.#turnCame() });
     this.#runs = new RunFollower({
       ...{ clock, logger, own, checkLabelUrl, policy: () => this.#policy },
       onBegin: () => this.#runBegan(),
@@ -172,23 +173,9 @@ export class WorkloadController {
       onUnanswered: () => this.#lookAgain(),
       onProven: () => this.#dispatch('gate-passed'),
     });
-    this.obstacles = new Obstacles({
-      ...{ own, nextStartMs: options.nextStartMs, wakes: this.#chronicle.wakes },
-      ...{ subject: this, demands: this.#demands, runs: this.#runs, place: this.#place },
-      explainMisfit: () => options.room.explainMisfit(this),
-    });
-    this.account = new WorkloadAccount({
-      ...{
-        clock,
-        kept,
-        subject: this,
-        waitingRoom: this.waitingRoom,
-        leases: this.#leases,
-        warmPaths: this.warmPaths,
-      },
-      ...{ demands: this.#demands, obstacles: this.obstacles, place: this.#place, busy: this.#busy },
-      ...{ sleepPolicy: this.#sleepPolicy, timers: this.#timers, chronicle: this.#chronicle },
-      situation: () => this.#situation,
+    this.obstacles = new Obstacles(this, {
+      ...{ parts: options, demands: this.#demands, runs: this.#runs, place: this.#place },
+      wakes: this.#chronicle.wakes,
     });
   }
 
@@ -211,6 +198,16 @@ export class WorkloadController {
   /** The present run of the workload; undefined while it doesn't run, or has a health gate to pass first. */
   get currentRun(): WorkloadRun | undefined {
     return this.#runs.current;
+  }
+
+  /** What is told of the workload, as it is now. */
+  get account(): WorkloadAccount {
+    return new WorkloadAccount({
+      ...{ clock: this.#parts.clock, subject: this, situation: this.#situation, demands: this.#demands },
+      ...{ waitingRoom: this.waitingRoom, leases: this.#leases, warmPaths: this.warmPaths },
+      ...{ obstacles: this.obstacles, place: this.#place, busy: this.#busy, timers: this.#timers },
+      ...{ sleepPolicy: this.#sleepPolicy, chronicle: this.#chronicle, lastUsedMs: this.#lastUsedMs },
+    });
   }
 
   /** How many leases are held. */
@@ -365,7 +362,7 @@ export class WorkloadController {
     const { clients } = this.#leases;
     const isReady = this.#state.kind === 'ready';
     const isOneOfMany = isReady && clients !== this.#clients && Math.min(clients, this.#clients) > 0;
-    if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle) this.account.noteUse();
+    if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle) this.#noteUse();
     this.#clients = clients;
     if (isReady && this.leases > 0) this.#sleepPolicy.stayAwake();
     // Each request comes through here. What follows depends on whether there are clients, not on how many.
@@ -378,6 +375,10 @@ export class WorkloadController {
     this.#parts.onTouched?.();
     if (this.leases === 0) this.#parts.onUnused(this);
     this.#closeIfRetired();
+  }
+
+  #noteUse(): void {
+    this.#lastUsedMs = this.#parts.clock.nowMs();
   }
 
   /**
@@ -479,7 +480,7 @@ export class WorkloadController {
     if (after.kind === 'ready') this.#leases.meetAll();
     else if (after.kind === 'stopped' && this.#leases.runsToItsEnd && hasCompleted(this.#observation))
       this.#leases.meetAll();
-    if (after.kind === 'ready' && this.#leases.clients > 0) this.account.noteUse();
+    if (after.kind === 'ready' && this.#leases.clients > 0) this.#noteUse();
     if (after.kind !== 'ready') {
       this.warmPaths.closeAll();
       this.#busy.forget();
@@ -642,7 +643,7 @@ export class WorkloadController {
   /**
    * Decides what becomes of a workload at its gate for which no client waits any more. Where the last client has waited in vain for as
    * long as the start may take, the start has failed. Otherwise the proxy dials the ports itself. A workload without a TCP port
-   * to dial counts as ready.
+   * to dial counts as ready. A start that others have interrupted fails with the last of those who wanted it.
    * @param options.reason why the last client left.
    * @param options.budgetMs how long that client would have waited.
    */

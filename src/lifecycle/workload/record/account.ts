@@ -36,27 +36,22 @@ interface Sources {
   readonly place: Pick<StartPlace<never>, 'waitsIn' | 'queued' | 'lacking'>;
   readonly busy: BusyCheck;
   readonly sleepPolicy: SleepPolicy;
-  readonly situation: () => Situation;
+  readonly situation: Situation;
   readonly timers: LifecycleTimers;
   readonly chronicle: Chronicle;
-  /** What an earlier run of the proxy knew. */
-  readonly kept?: Pick<KeptWorkload, 'lastUsedMs'> | undefined;
+  /** When a client was last seen to come or leave, ms since the epoch. */
+  readonly lastUsedMs: number | undefined;
 }
 
-/** What is told of one workload, to the status, the API and the next run of the proxy. Changes nothing of it. */
+/**
+ * What is told of one workload, to the status, the API and the next run of the proxy. Changes nothing of it, and is drawn up anew for
+ * whoever asks: kept, it would cost memory for each workload.
+ */
 export class WorkloadAccount {
   readonly #sources: Sources;
-  #lastUsedMs: number | undefined;
 
   constructor(sources: Sources) {
-    const { kept, clock } = sources;
     this.#sources = sources;
-    this.#lastUsedMs = kept?.lastUsedMs === undefined ? undefined : Math.min(clock.nowMs(), kept.lastUsedMs);
-  }
-
-  /** A client has come to the ready workload, or has left it. */
-  noteUse(): void {
-    this.#lastUsedMs = this.#sources.clock.nowMs();
   }
 
   /** Everything that is known of the workload now. */
@@ -116,7 +111,7 @@ export class WorkloadAccount {
     const { sleepsAtMs } = timers;
     // The timer fires too early while clients are there.
     if (sleepsAtMs === undefined || leases.count === 0) return this.#toEpoch(sleepsAtMs);
-    return this.#toEpoch(Math.max(sleepsAtMs, sleepPolicy.peekIdleUntilMs(situation())));
+    return this.#toEpoch(Math.max(sleepsAtMs, sleepPolicy.peekIdleUntilMs(situation)));
   }
 
   /** Until when its `min_awake` keeps it awake, ms since the epoch; undefined where that is over, or it isn't ready. */
@@ -135,10 +130,10 @@ export class WorkloadAccount {
 
   /** When a client last came to it, or left it, while it was ready, ms since the epoch; undefined before the first one. */
   get lastUsedMs(): number | undefined {
-    const { leases, warmPaths } = this.#sources;
+    const { leases, warmPaths, lastUsedMs } = this.#sources;
     // Of clients whose traffic counts, what was seen of it.
     const carriedMs = leases.countsBegins ? this.#toEpoch(leases.idleSinceMs) : undefined;
-    const lastMs = Math.max(this.#lastUsedMs ?? 0, warmPaths.lastUsedMs, carriedMs ?? 0);
+    const lastMs = Math.max(lastUsedMs ?? 0, warmPaths.lastUsedMs, carriedMs ?? 0);
     return lastMs === 0 ? undefined : lastMs;
   }
 

@@ -22,6 +22,7 @@ interface Subject {
   readonly policy: WorkloadPolicy;
   readonly state: LifecycleState;
   readonly observation: Observation;
+  readonly account: { readonly sleepsAtMs: number | undefined };
 }
 
 /** Why a transition was made, and for whom. */
@@ -53,7 +54,6 @@ export class Chronicle {
   readonly #happenings: Happenings | undefined;
   readonly #onWakeFailed: WakeFailedTeller | undefined;
   readonly #clock: Clock;
-  readonly #sleepsAtMs: () => number | undefined;
   readonly #wakes: WakeRecord;
   readonly #history: StateHistory;
   readonly #log: WorkloadLog;
@@ -67,8 +67,6 @@ export class Chronicle {
     options: ConstructorParameters<typeof WakeRecord>[0] & {
       readonly happenings?: Happenings | undefined;
       readonly onWakeFailed?: WakeFailedTeller | undefined;
-      /** When the workload goes to sleep for being idle, ms since the epoch; undefined where it doesn't. */
-      readonly sleepsAtMs: () => number | undefined;
       /** What an earlier run of the proxy knew. */
       readonly kept?: KeptWorkload | undefined;
     },
@@ -77,7 +75,6 @@ export class Chronicle {
     this.#happenings = options.happenings;
     this.#onWakeFailed = options.onWakeFailed;
     this.#clock = options.clock;
-    this.#sleepsAtMs = options.sleepsAtMs;
     this.#wakes = new WakeRecord(options);
     this.#history = new StateHistory(options.clock, options.kept);
     this.#log = new WorkloadLog(options);
@@ -171,7 +168,8 @@ export class Chronicle {
       this.#useNews = new UseNews({
         ...{ clock: this.#clock, wasInUse: !inUse },
         isHeard: () => this.#subject.state.kind === 'ready' && this.#happenings?.isHeard === true,
-        tell: (told) => this.#tell({ kind: 'use', inUse: told, sleepsAtMs: this.#sleepsAtMs() }),
+        tell: (told) =>
+          this.#tell({ kind: 'use', inUse: told, sleepsAtMs: this.#subject.account.sleepsAtMs }),
       });
     }
     this.#useNews.follow(inUse);
