@@ -7,7 +7,7 @@ import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts
 import type { Chains } from './room.ts';
 import { HeldDependency, isMet, MET } from './dependency.ts';
 import type { Lease } from './workload/use/lease-book.ts';
-import { awaitsNeeds, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
+import { awaitsNeeds, isInterrupted, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
 import type { Needs, NeedsStanding } from './workload/start-place.ts';
 import type { WorkloadController } from './workload/workload-controller.ts';
 import type { LifecycleService } from './workload/workload-policy.ts';
@@ -303,8 +303,21 @@ export class Cascade implements Needs<WorkloadController>, Chains {
     for (const dependency of needed) dependency.beginRun();
     for (const user of users) {
       if (!awaitsNeeds(user.state) || this.#followed.has(user)) continue;
-      for (const { dependency } of this.#held.get(user)?.values() ?? []) dependency?.renew();
+      const held = [...(this.#held.get(user)?.values() ?? [])];
+      const renewed = held.filter(({ dependency }) => dependency?.renew() === true);
+      // Others have stopped it: who has come meanwhile must not be refused for the time that was lost.
+      if (renewed.length > 0 || isInterrupted(controller.state)) this.#countAnew(user);
       user.followNeeds();
+    }
+  }
+
+  /** The time of a start counts from now on, and so does that of those that wait for it. */
+  #countAnew(user: WorkloadController): void {
+    // As in `budgetMsFor`: two may wait for each other in the middle of a reload.
+    const users = new Set([user]);
+    for (const one of users) {
+      one.countStartAnew();
+      this.#addAwaiting(users, one);
     }
   }
 

@@ -65,14 +65,16 @@ export class HeldDependency {
     if (mayRun(state)) this.#ran = true;
   }
 
-  /** It has stopped again before its user was started: it is wanted anew. */
-  renew(): void {
+  /** Where it has stopped again before its user was started, it is wanted anew. @returns whether that is so. */
+  renew(): boolean {
     const { kind } = this.controller.state;
-    if (this.condition === 'completed' || !this.#ran || (kind !== 'stopped' && kind !== 'paused')) return;
+    if (this.condition === 'completed' || !this.#ran || (kind !== 'stopped' && kind !== 'paused'))
+      return false;
     this.#ran = false;
     const before = this.#lease;
     this.#hold();
     before?.release();
+    return true;
   }
 
   /** Gives it back; idempotent. A run under way goes on. */

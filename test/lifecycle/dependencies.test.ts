@@ -233,6 +233,23 @@ describe('Cascade, of users and what they depend on', () => {
     expect(log().slice(2)).toEqual(['wake db', 'wake web']);
   });
 
+  test('refuses nobody for the time that a dependency has lost since others have stopped it', async () => {
+    add({ web: { app: 'started' }, app: { db: 'started' }, db: {} }, { startTimeoutMs: 2_000 });
+    manual();
+    const first = come('web');
+    await bench.until(() => bench.backend.count('wake') === 1);
+    await bench.clock.advance(1_900);
+    bench.backend.last.succeed({ ...STOPPED, stoppedBy: 'others' });
+    await settle();
+    const second = come('web');
+    await bench.clock.advance(500);
+    expect([first.outcome, second.outcome]).toEqual(['timeout', 'waiting']);
+    bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: SLEEP_MS });
+    bench.backend.last.succeed(RUNNING);
+    await bench.until(() => second.outcome !== 'waiting');
+    expect(second.outcome).toBe('served');
+  });
+
   test('leaves a dependency asleep that others stop while its user runs', async () => {
     add({ web: { db: 'started' }, db: {} });
     await use('web');

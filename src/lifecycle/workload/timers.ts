@@ -103,6 +103,11 @@ export class LifecycleTimers {
     return this.#mayStopAtMs;
   }
 
+  /** What the start under way waits for has to begin anew: it has its whole time from now on. To be followed by `follow()`. */
+  countStartAnew(): void {
+    this.#startedMs = this.#clock.monotonicMs();
+  }
+
   /** When the idle timer fires, on the monotonic clock; undefined while it doesn't run. */
   get sleepsAtMs(): number | undefined {
     return this.#idle?.dueMs;

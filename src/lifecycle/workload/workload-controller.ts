@@ -568,6 +568,12 @@ export class WorkloadController {
     if (ofGuests !== undefined) this.waitingRoom.refuseGuests(ofGuests);
   }
 
+  /** Others have stopped what its start waits for: the time of the start counts from now on. */
+  countStartAnew(): void {
+    this.#timers.countStartAnew();
+    this.#followTimers();
+  }
+
   /** What it depends on may have come further. Where its start waits for that, the start goes on, or fails. */
   followNeeds(): void {
     if (!awaitsNeeds(this.#state)) return;
