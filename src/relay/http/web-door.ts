@@ -169,7 +169,7 @@ export class WebDoor {
     if (unseat === undefined) return;
     const hasTls = this.#tls !== undefined;
     if (hasTls && !this.#beginHandshake(socket, named.client.address)) return unseat();
-    const takeBack = this.#visits.begin(socket, {
+    this.#visits.begin(socket, {
       ...named,
       scheme: hasTls ? 'https' : 'http',
       onEnd: () => {
@@ -178,7 +178,7 @@ export class WebDoor {
         this.#checkDrained();
       },
     });
-    if (hasTls) return this.#greet(socket, { named, takeBack });
+    if (hasTls) return this.#greet(socket, named);
     this.#visits.serveHttp1(socket);
     socket.resume();
   }
@@ -194,10 +194,7 @@ export class WebDoor {
   }
 
   /** Looks which server a client asks for, where somebody else may take it; what was read is put back. */
-  #greet(
-    socket: Socket,
-    { named, takeBack }: { readonly named: NamedClient; readonly takeBack: () => void },
-  ): void {
+  #greet(socket: Socket, named: NamedClient): void {
     const { findPass } = this.#options;
     if (findPass === undefined) return this.#tls?.accept(socket);
     let bytes = Buffer.alloc(0);
@@ -213,7 +210,7 @@ export class WebDoor {
       const pass = name === undefined ? undefined : findPass(name);
       if (pass === undefined) return this.#tls?.accept(socket);
       // Before it is let in elsewhere: its descriptor counts once.
-      takeBack();
+      this.#visits.end(socket);
       pass(socket, named);
     };
     socket.on('error', give).on('end', give).on('readable', look);

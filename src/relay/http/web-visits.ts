@@ -57,6 +57,8 @@ interface Visit extends NamedClient {
   readonly socket: Socket;
   readonly fd: number | undefined;
   readonly scheme: 'http' | 'https';
+  /** Told once, when it has ended. */
+  readonly onEnd: () => void;
   /** Requests that came while one was being served. */
   readonly queue: (() => void)[];
   /** The answer to the request that is being served. */
@@ -94,15 +96,8 @@ export class WebVisits {
     return this.#visits.size;
   }
 
-  /**
-   * A client was let in. What its connection says is taken by one of the calls that follow.
-   * @param options.onEnd told once, when it has left, or was taken back.
-   * @returns takes it back: somebody else serves it.
-   */
-  begin(
-    socket: Socket,
-    { onEnd, ...client }: NamedClient & Pick<Visit, 'via' | 'scheme'> & { readonly onEnd: () => void },
-  ): () => void {
+  /** A client was let in. What its connection says is taken by one of the calls that follow. */
+  begin(socket: Socket, client: NamedClient & Pick<Visit, 'via' | 'scheme' | 'onEnd'>): void {
     const { clock } = this.#options;
     const visit: Visit = {
       ...client,
@@ -113,18 +108,18 @@ export class WebVisits {
     };
     this.#visits.set(socket, visit);
     this.#visitsByPeer.set(visit.via, visit);
-    const leave = () => {
-      this.#visits.delete(socket);
-      this.#visitsByPeer.delete(visit.via);
-      if (this.#isClosing && this.#visits.size === 0) this.#cancelSweep?.();
-      onEnd();
-    };
-    socket.once('close', leave);
+    socket.once('close', () => this.end(socket));
     this.#cancelSweep ??= clock.schedule(SWEEP_MS, () => this.#sweep());
-    return () => {
-      socket.off('close', leave);
-      leave();
-    };
+  }
+
+  /** A client has left, or somebody else serves it from now on. Idempotent. */
+  end(socket: Socket): void {
+    const visit = this.#visits.get(socket);
+    if (visit === undefined) return;
+    this.#visits.delete(socket);
+    this.#visitsByPeer.delete(visit.via);
+    if (this.#isClosing && this.#visits.size === 0) this.#cancelSweep?.();
+    visit.onEnd();
   }
 
   /**
