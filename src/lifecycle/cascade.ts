@@ -40,11 +40,11 @@ interface Held {
   readonly dependency?: HeldDependency;
 }
 
-/** What a holder holds no longer. */
+/** What a hub or a user holds no longer. */
 interface Gone {
   readonly holder: WorkloadController;
   readonly one: Held;
-  /** Whether the holder runs: then it was only taken off the holder's list. */
+  /** Whether the holder runs: then the configuration has changed, and the holder names it no more. */
   readonly runs: boolean;
 }
 
@@ -65,18 +65,18 @@ export class Cascade implements Needs<WorkloadController>, Chains {
   readonly #awaiting = new Set<WorkloadController>();
   /** What runs because a hub or a user has woken it. */
   readonly #woken = new WeakSet<WorkloadController>();
-  /** Those whose state is not known yet. `adopts`: they count as woken by their hub even if they ran already. */
+  /** What is held and whose state is not known yet. `adopts`: it counts as woken by its hub even if it runs already. */
   readonly #unsure = new WeakMap<WorkloadController, { readonly adopts: boolean }>();
   /** The runs that were woken by a hub or a user before the proxy was restarted, as long as it is not known what runs now. */
   readonly #wokenBefore = new WeakMap<WorkloadController, string>();
   #links: ReadonlyMap<WorkloadController, readonly Link[]> = new Map();
-  /** Those that take their leases just now: not all are held yet. */
+  /** Holders that are in the middle of taking their leases. */
   readonly #followed = new Set<WorkloadController>();
   /** How many calls of `#follow` are under way, one within the other. */
   #following = 0;
-  /** What is to be let go when the last one of them ends. */
+  /** What the outermost call lets go at its end. */
   readonly #gone: Gone[] = [];
-  /** Those that have taken their leases in these calls: they look then how far what they need has come. */
+  /** Holders that have taken leases in these calls. At the end each looks how far what it needs has come. */
   readonly #taken = new Set<WorkloadController>();
   #suspended = false;
 
@@ -131,7 +131,7 @@ export class Cascade implements Needs<WorkloadController>, Chains {
   }
 
   mustPrecede(user: WorkloadController): boolean {
-    // What it depends on, and what the names mean, is known with the next `link()`.
+    // Only the next `link()` tells what it depends on, and what the names mean.
     if (this.#suspended) return true;
     return (this.#links.get(user) ?? []).some(({ name, condition }) => {
       if (condition === undefined) return false;
@@ -153,7 +153,8 @@ export class Cascade implements Needs<WorkloadController>, Chains {
 
   budgetMsFor(controller: WorkloadController): number {
     if (this.#awaiting.size === 0) return 0;
-    // In the middle of a reload that turns an order round, each may be held by the other. A set is walked with what is added to it.
+    // A reload that turns an order round lets each hold the other for a moment: a set takes each once, and a walk over it meets what is
+    // added on the way.
     const users = new Set<WorkloadController>();
     this.#addAwaiting(users, controller);
     for (const user of users) this.#addAwaiting(users, user);
@@ -169,10 +170,10 @@ export class Cascade implements Needs<WorkloadController>, Chains {
   }
 
   chainOf(controller: WorkloadController): ReadonlySet<WorkloadController> {
-    // What the names mean is known with the next `link()`.
+    // Only the next `link()` tells what the names mean.
     if (this.#suspended) return new Set([controller]);
     const chain = new Set([controller]);
-    // A set is walked with what is added to it meanwhile.
+    // The walk meets what is added to the set on the way.
     for (const holder of chain)
       for (const { name } of this.#links.get(holder) ?? []) chain.add(this.find(name, holder));
     return chain;
@@ -236,9 +237,9 @@ export class Cascade implements Needs<WorkloadController>, Chains {
       if (held.has(link.name)) return [];
       return this.#hold(holder, { held, controller, link });
     });
-    // Once all are known: what one of them starts may be what another one waits for.
+    // Only now that all are held: what one of them starts may be what another one waits for.
     for (const dependency of fresh) dependency.begin();
-    // Others may have stopped both: what is held since an earlier wake may have stopped before this one began.
+    // Somebody else may have stopped the user and what it needs. What is held since an earlier wake has to start anew then.
     if (awaitsNeeds(state)) for (const { dependency } of held.values()) dependency?.renew();
     if (held.size === 0) this.#held.delete(holder);
     this.#followed.delete(holder);
@@ -252,7 +253,7 @@ export class Cascade implements Needs<WorkloadController>, Chains {
   ): readonly HeldDependency[] {
     const { condition } = link;
     const { name: by } = holder.policy;
-    // It is run for wakes that the proxy makes alone.
+    // What has to run to its end is run only for wakes that the proxy makes.
     if (condition === 'completed' && !awaitsNeeds(holder.state)) return [];
     if (condition !== 'completed') this.#noteBefore(controller, { holder, link });
     this.#holders.set(controller, (this.#holders.get(controller) ?? new Set()).add(holder));
@@ -276,9 +277,9 @@ export class Cascade implements Needs<WorkloadController>, Chains {
     }
     lease?.release();
     dependency?.release();
-    // What was only taken off the list goes on as its own settings say.
+    // Where the holder runs on, it was only taken off a list: its own settings say when it sleeps.
     if (!runs && link.condition !== 'completed' && this.#stopsWith(controller, link)) {
-      // What has stopped for room takes its room along: a pause would not give that back.
+      // Where the holder has stopped to make room, so does this: a pause would not give its room back.
       const isForRoom =
         holder.account.sleepsFor === 'room' && mayPutToSleep(controller.policy.availability, 'room');
       const kind = link.condition === undefined ? 'hub' : 'user';
@@ -298,7 +299,7 @@ export class Cascade implements Needs<WorkloadController>, Chains {
         one.controller === controller && one.dependency !== undefined ? [one.dependency] : [],
       ),
     );
-    // First how the run that has ended went for those who waited for it, then the next one.
+    // All hear how the run went that has ended, before one of them begins the next.
     for (const dependency of needed) dependency.follow();
     for (const dependency of needed) dependency.beginRun();
     for (const user of users) {
@@ -367,19 +368,22 @@ export class Cascade implements Needs<WorkloadController>, Chains {
     this.#forgetAtRest(controller);
   }
 
-  /** Forgets who woke what has stopped and nobody holds: whoever starts it next is no hub and no user. */
+  /** Forgets that a hub or a user woke it, once it has stopped and none holds it: somebody else starts it next. */
   #forgetAtRest(controller: WorkloadController): void {
     if (!this.#woken.has(controller) || mayRun(controller.state) || this.#holders.has(controller)) return;
     this.#woken.delete(controller);
   }
 }
 
-/** What is just stopping doesn't count: it will be started again for its hub or user; nor what waits for its own needs. */
+/**
+ * Whether it runs before its hub or user wakes it. What is stopping doesn't: it is started again for them. Nor does what waits for its
+ * own needs.
+ */
 function runsAlready(state: LifecycleState): boolean {
   return mayRun(state) && state.kind !== 'stopping' && !awaitsNeeds(state);
 }
 
-/** How much a link asks for: a dependant's nothing but that it runs. */
+/** How much a link asks for. Of a dependant nothing is asked but that it runs. */
 function strictnessOf(condition: Link['condition']): number {
   return condition === undefined ? 0 : ['started', 'healthy', 'completed'].indexOf(condition) + 1;
 }

@@ -24,11 +24,11 @@ export class HeldDependency {
   readonly condition: DependencyCondition;
   readonly #user: string;
   #lease: Lease | undefined;
-  /** It had failed before its user asked for it: that is not told as a failure of this wake. */
+  /** Whether it had failed before its user asked for it: such a failure is not one of this wake. */
   #hadFailed = false;
-  /** It was seen to run since it is held. */
+  /** Whether it was seen to run since it is held. */
   #ran = false;
-  /** Of one that has to be completed. */
+  /** How far the run is of one that has to be completed. */
   #run: 'wanted' | 'asked' | 'under-way' | 'over' = 'wanted';
   #failure: string | undefined;
 
@@ -65,7 +65,7 @@ export class HeldDependency {
     if (mayRun(state)) this.#ran = true;
   }
 
-  /** Where it has stopped again before its user was started, it is wanted anew. @returns whether that is so. */
+  /** Where it has stopped again before its user was started, it is woken anew. @returns whether that is so. */
   renew(): boolean {
     const { kind } = this.controller.state;
     if (this.condition === 'completed' || !this.#ran || (kind !== 'stopped' && kind !== 'paused'))
@@ -121,7 +121,7 @@ export class HeldDependency {
 
   #followRun(): void {
     const { state, observation, account } = this.controller;
-    // Also a run that somebody else has asked for, since it begins only now.
+    // A run that somebody else has asked for counts, too, since it begins only now.
     if ((this.#run === 'asked' || this.#run === 'wanted') && isWaking(state)) this.#run = 'under-way';
     if (this.#run !== 'under-way' || !isAtRest(state)) return;
     const { exitCode, stoppedBy, detail } = observation;

@@ -70,10 +70,10 @@ interface WarmRequest {
   readonly user: WarmUser;
 }
 
-/** Of wakes that are kept, of one workload, and of all together: each takes some 200 bytes. */
+/** How many wakes are kept: of each workload, of all workloads together, and in any case of each. A wake takes some 200 bytes. */
 const MAX_KEPT_WAKES = { each: 50, all: 65_536, least: 5 } as const;
 
-/** What asks for more has a higher number. */
+/** How much each condition asks for: the higher, the more. */
 const STRENGTH = { none: 0, started: 1, healthy: 2, completed: 3 } as const;
 
 const NOT_THE_SLEEPER: SharedView = { isSleeper: false, heldElsewhere: new Set() };

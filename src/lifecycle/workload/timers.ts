@@ -24,8 +24,8 @@ export interface TimerDemands {
   /** No lease is held, and nothing exempts the workload from the idle timer. */
   readonly mayIdle: boolean;
   /**
-   * Clients are there: a timer that runs goes on whatever they do, and fires too early. Whoever is told then looks what they have
-   * carried since, and arms it again.
+   * Clients are there. Whatever they do, a timer that runs is left as it is, so it may fire too early. Whoever is told then looks what
+   * they have carried since, and follows with new demands.
    */
   readonly isLazy: boolean;
   /** When it was last used, on the monotonic clock; undefined = not yet. */
@@ -36,12 +36,12 @@ export interface TimerDemands {
   readonly notBeforeMs: number;
   /** How long it stays awake once it is ready, however idle it is. */
   readonly minAwakeMs: number;
-  /** Where it grows during a start, the start has longer. */
+  /** How long a start may take. Where this grows during a start, that start has longer, too. */
   readonly startTimeoutMs: number;
-  /** Somebody keeps the workload who waits for it to be awake once, and no client waits: it is tried again, ever more slowly. */
+  /** No client waits, but a hold does, until the workload was awake once: the start is tried again, ever more slowly. */
   readonly isOnlyKept: boolean;
   /**
-   * Where a start took too long, but goes on as its engine says: when it will be over for certain, on the monotonic clock.
+   * Where a start took too long, but goes on, as its engine says: by when it must be over, on the monotonic clock.
    * Idle time counts from then, or from when this is undefined again.
    */
   readonly startsUntilMs?: number | undefined;
@@ -136,7 +136,7 @@ export class LifecycleTimers {
     if (this.#deadline === undefined || isBegunAnew(state, before))
       this.#startedMs = this.#clock.monotonicMs();
     const dueMs = this.#startedMs + startTimeoutMs;
-    // Somebody with a longer budget may come to wait for it; what was granted once is not taken back.
+    // Somebody with a longer budget may come and wait. Nothing makes the deadline come sooner again.
     if (this.#deadline !== undefined && dueMs <= this.#deadline.dueMs) return;
     this.#deadline?.cancel();
     const reason = `not ready within ${startTimeoutMs} ms`;
@@ -146,7 +146,7 @@ export class LifecycleTimers {
 
   #followBackoff(state: LifecycleState, { startTimeoutMs, isOnlyKept }: TimerDemands): void {
     if (state.kind === 'ready') this.#failedStarts = this.#interruptions = 0;
-    // What runs all the same is asked again for who keeps it; a client asks by itself.
+    // A failed workload that runs all the same is tried again for holds alone: each new client tries by itself.
     const isWanted = isBackingOff(state) || (state.kind === 'failed' && isOnlyKept);
     const running = this.#backoff?.after === state.kind ? this.#backoff : undefined;
     const backoff = isWanted ? (running ?? this.#beginBackoff(state, startTimeoutMs)) : undefined;
@@ -172,11 +172,11 @@ export class LifecycleTimers {
 
   #followIdle(state: LifecycleState, demands: TimerDemands): void {
     const { mayIdle, idleSinceMs, idleTimeoutMs } = demands;
-    // What is woken goes on for somebody else: that an earlier stop has failed is no reason to let it run for longer.
+    // It is woken for somebody else now. That an earlier stop failed is no reason to let it run for longer.
     if (state.kind === 'stopped' || isWaking(state)) this.#failedSleeps = 0;
     const running =
       state.kind === 'ready' || state.kind === 'paused' || (state.kind === 'failed' && state.running);
-    // What we are pausing goes on being idle.
+    // A workload that is being paused goes on being idle.
     const isBeingPaused = state.kind === 'stopping' && state.phase === 'pausing';
     if (!isBeingPaused) this.#followRunning(running, demands.startsUntilMs);
     if (!running || !mayIdle || idleTimeoutMs === undefined || this.#runningSinceMs === undefined) {
@@ -200,7 +200,7 @@ export class LifecycleTimers {
     this.#idle = { ...this.#idle, dueMs };
   }
 
-  /** Sets when the start has ended, which may be yet to come; of what others have paused, when that was seen. */
+  /** Notes when the start has ended, or will have; where others have paused the workload, when that was seen. */
   #followRunning(running: boolean, startsUntilMs: number | undefined): void {
     const nowMs = this.#clock.monotonicMs();
     const before = this.#runningSinceMs;

@@ -68,12 +68,12 @@ export class StateHistory {
   ): Sleep | undefined {
     const slept = this.#followSleep({ before, after }, sleep ?? describeStop(stoppedBy, detail));
     const life = lifeOf(after, { hasFailed });
-    // What sleeps after a failure has failed since then.
+    // A workload that sleeps after a failed start goes on counting as failed, from that start on.
     if (before.kind !== after.kind && !(life === 'failed' && this.#life === 'failed')) this.#become(life);
     return slept;
   }
 
-  /** More is known of how the last start went; the state is as it was. @returns whether that makes it another life. */
+  /** More is known of how the last start went, though the state is the same. @returns whether that changes the life. */
   judge(state: LifecycleState, options: { readonly hasFailed: boolean }): boolean {
     const life = lifeOf(state, options);
     if (life === this.#life) return false;
@@ -125,7 +125,7 @@ export class StateHistory {
     }));
   }
 
-  /** A sleep counts once the workload has stopped, whoever woke it again meanwhile. */
+  /** A sleep counts once the workload has stopped, even where somebody has it woken again at once. */
   #followSleep({ before, after }: Transition, reason: SleepReason): Sleep | undefined {
     if (isStopping(after) && !isStopping(before)) this.#goingToSleep = reason;
     if (isStopping(after)) return undefined;

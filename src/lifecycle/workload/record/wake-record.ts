@@ -15,7 +15,7 @@ const MAX_OUTPUTS = 5;
 /** Of each line of it. */
 const MAX_OUTPUT_CHARS = 512;
 
-/** The cause of what is no wake, but was found awake. */
+/** Told as the cause where the workload was awake when the proxy first looked: that was no wake. */
 const ADOPTED = 'before the proxy first looked';
 
 /** A start whose turn has not come, or for which there was no room. */
@@ -86,7 +86,7 @@ export class WakeRecord {
     return this.#kept ?? [];
   }
 
-  /** Of those what is worth to be known after a restart: each start of the proxy would add that the workload was running already. */
+  /** Those that are kept across a restart: not what was found awake, or each start of the proxy would add one. */
   get lasting(): readonly Wake[] {
     return this.kept.filter(({ cause }) => cause !== ADOPTED);
   }
@@ -197,7 +197,7 @@ export class WakeRecord {
 
   /** The cause of a start that nobody waits for, in words. */
   #causeAfter(before: Transition['before']): string {
-    // The start goes on although its time was up before.
+    // The time of a start was up, and it has gone on all the same: its cause is that of the start.
     if (before.kind === 'failed' && before.running && this.last !== undefined) return this.last.cause;
     if (before.kind === 'failed') return 'as it has recovered';
     return before.kind === 'unknown' ? ADOPTED : 'by somebody else';
@@ -276,10 +276,10 @@ export class WakeRecord {
   }: { readonly workload: Service['workload'] } & Parameters<LastOutput['read']>[1]): Promise<void> {
     const { last } = this;
     const output = await this.#output.read(workload, of);
-    // Another start may have failed meanwhile, and this one may have been explained: it has its place still.
+    // By its time, since another start may have failed meanwhile, and this wake may have been amended by an explanation.
     const wake = this.#kept?.findLast(({ atMs }) => atMs === last?.atMs);
     if (wake === undefined || output === undefined || output.length === 0) return;
-    // Flat copies: a part of a long line would keep all of it in memory.
+    // Copies of the bytes: a string that is cut from a long line keeps the whole line in memory.
     const lines = output.map((line) => Buffer.from(line.slice(0, MAX_OUTPUT_CHARS)).toString());
     this.#amend(wake, { output: lines });
     const older = this.kept.filter((kept) => kept.output !== undefined).slice(0, -MAX_OUTPUTS);

@@ -101,7 +101,7 @@ export class WorkloadLog {
 }
 
 function describeSeen({ state, health, detail }: Observation): string {
-  // That of what is down is about a run before, or one to come.
+  // While the workload is down, its health is that of an earlier run, or one to come.
   const isUp = state === 'running' || state === 'paused';
   const said = isUp && health !== 'none' ? `${state}, ${health}` : state;
   return detail === undefined || detail === '' ? said : `${said} (${detail})`;
@@ -120,7 +120,7 @@ function describeTransition(
   const { name } = context;
   switch (after.kind) {
     case 'starting':
-      // It was told when what it depends on began to be woken.
+      // The line was logged when what it depends on began to be woken.
       if (after.phase === 'waking' && awaitsNeeds(before)) return undefined;
       if (after.phase === 'waking' || after.phase === 'needs')
         return info('wake', `${name} is waking${because(context)}`);

@@ -3,7 +3,10 @@ import type { TrafficRate } from '../../../model/running/sleep.ts';
 
 const UNIT_MS: Readonly<Record<TrafficRate['per'], number>> = { s: 1_000, min: 60_000, h: 3_600_000 };
 
-/** A use that is so young a part of the window ends the search: the next look comes that much too early, and finds the rest. */
+/**
+ * A use within the last such part of the window is new enough: the search ends with it. There may be a newer one; then the next look
+ * comes too early by that part at most, and finds it.
+ */
 const YOUNG_PART = 16;
 
 interface Window {
@@ -64,7 +67,7 @@ export class TrafficLook {
       const before = this.#seen.get(use);
       see(use, bytes);
       if (least === 0 && before === bytes) continue;
-      // Whose beginning nobody has seen has come since the last look, which is use.
+      // A client that was not there at the last look has come since then, which is use.
       if (least > 0 && before !== undefined && bytes - before < least) continue;
       const sinceMs = least > 0 ? nowMs : nowMs - (use.quietMs() ?? 0);
       newestMs = Math.max(newestMs ?? 0, sinceMs);
