@@ -260,7 +260,8 @@ async function callStop(context: ChangeContext, options: StopOptions): Promise<v
 }
 
 /**
- * Pauses a container, then looks at it. It succeeds where the container doesn't run then, whatever the engine has answered.
+ * Pauses a container, then looks at it. It succeeds where the container doesn't run then, whatever the engine has answered, or where
+ * another run of it has begun: that the one before could not be paused says nothing of the container.
  * @throws {CannotPause} where it still runs because the engine has refused; {EngineUnreachable}; {Error} where it would pause the proxy.
  */
 export async function pauseContainer(
@@ -273,6 +274,7 @@ export async function pauseContainer(
   const id = cache.get(name)?.id;
   if (id === undefined) return;
   if (await membership.isOwn(id, { isAwaited: true, signal: session })) throw new Error(OWN);
+  const before = observer.last(name);
   const wanted = (seen: Observation) => seen.state === 'paused' || isDown(seen);
   const failure = await answeredOrSeen(context, {
     ...{ name, signal, wanted },
@@ -282,7 +284,7 @@ export async function pauseContainer(
     (error: unknown) => ({ error }),
   );
   const seen = await observer.refresh(name);
-  if (failure === undefined || wanted(seen)) return;
+  if (failure === undefined || wanted(seen) || isOtherRun(seen, before)) return;
   const { error } = failure;
   throw error instanceof EngineRefusal ? new CannotPause(error.message, { cause: error }) : error;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { WakeError } from '../../../src/backends/backend.ts';
+import { CannotPause, WakeError } from '../../../src/backends/backend.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { DB, KEY, setUp, within } from './backend-fixture.ts';
 
@@ -282,6 +282,19 @@ test('sleep() succeeds where its stop is refused since the run has ended, and an
   // As somebody else starts it before the engine has done with the stop.
   db.startedAt = '2026-11-26T08:30:00.123456789Z';
   await backend.sleep(DB, { graceMs: 0 });
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
+test('pause() succeeds where it is refused since the run has ended, and another one has begun', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  await backend.wake(DB, within(3_000));
+  engine.refuse(/\/pause/, { status: 409, message: 'Container db is not running' });
+  await expect(backend.pause(DB)).rejects.toThrow(CannotPause);
+  db.startedAt = '2026-11-26T08:30:00.123456789Z';
+  await backend.pause(DB);
   expect(sink.last(KEY)?.state).toBe('running');
 });
 
