@@ -213,6 +213,8 @@ export class World {
   readonly #placed = new Map<string, ReadonlySet<string>>();
   /** Those of them that have had their places since before the last table, or the last limit. */
   readonly #placedBefore = new Set<string>();
+  /** Workloads that were paused when somebody began to stop them. */
+  readonly #stoppedAtRest = new Set<string>();
   /** The workload of which something is just being told, where it was awake until then. */
   #stopsAwake: string | undefined;
   /** At the end, when schedules have ended. */
@@ -320,6 +322,12 @@ export class World {
         this.#notePlaces();
         lifecycle.observe(key, observation);
         this.#stopsAwake = undefined;
+        if (
+          state !== undefined &&
+          state.kind !== 'stopping' &&
+          this.#controllerOf(key)?.state.kind === 'stopping'
+        )
+          this.#noteStop(key, { isAtRest: !mayRun(state) });
       },
       labelled() {},
       reachable() {},
@@ -904,7 +912,12 @@ export class World {
     });
   }
 
+  #noteStop(key: string, { isAtRest }: { readonly isAtRest: boolean }): void {
+    this.#stoppedAtRest[isAtRest ? 'add' : 'delete'](key);
+  }
+
   #whyNoStop(key: string, evenInUse: boolean): string | undefined {
+    this.#noteStop(key, { isAtRest: this.#controllerOf(key)?.observation.state === 'paused' });
     const policy = this.#policyOf(key);
     if (policy?.availability === 'manual') return 'it is manual';
     if (policy !== undefined && !this.#stoppedBySchedule.has(key) && this.#hasOpenWindow(policy))
@@ -916,9 +929,9 @@ export class World {
     const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
     if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
     const running = [...this.reconciler.current.entries.values()].filter(
-      ({ service: { name, dependsOn } }) =>
-        this.#runs(name) &&
-        dependsOn.some(
+      ({ service }) =>
+        this.#runs(service) &&
+        service.dependsOn.some(
           (needed) =>
             needed.condition !== 'completed' && this.#servicesOn(key).some((one) => one.name === needed.name),
         ),
@@ -931,10 +944,13 @@ export class World {
   }
 
   /** Whether a service runs, or is on its way to or from that; what is paused doesn't, nor does it when it is stopped then. */
-  #runs(name: string): boolean {
+  #runs({ name, workload }: Service): boolean {
     const { state = ABSENT, account } = this.lifecycle.find(name) ?? {};
-    const before = account?.timeline.at(-2)?.life ?? 'unknown';
-    return mayRun(state) && !(state.kind === 'stopping' && (before === 'asleep' || before === 'unknown'));
+    const isKnown = account !== undefined && account.timeline.at(-2)?.life !== 'unknown';
+    return (
+      mayRun(state) &&
+      !(state.kind === 'stopping' && (!isKnown || this.#stoppedAtRest.has(workloadKey(workload))))
+    );
   }
 
   /** Why a ready workload must not be put to sleep yet for being idle, or for another one; undefined where it may. */
