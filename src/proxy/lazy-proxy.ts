@@ -20,6 +20,7 @@ import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 import { Admission } from '../relay/access/admission.ts';
+import { loadTrim } from '../relay/native/load-trim.ts';
 import { createClientCounts } from '../relay/access/client-counts.ts';
 import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
 import { createTcpRelay } from '../relay/tcp/create-tcp-relay.ts';
@@ -32,6 +33,7 @@ import type { Api } from '../status/api/api.ts';
 import type { MetricsPage } from '../status/metrics/metrics-page.ts';
 import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
+import { AfterLoad } from '../system/after-load.ts';
 import type { Clock } from '../system/clock.ts';
 import { Happenings } from '../system/happenings.ts';
 import { Descriptors, readDescriptorLimit } from '../system/descriptors.ts';
@@ -78,6 +80,7 @@ export class LazyProxy {
   readonly #process: ProcessBackend;
   readonly #runtime: Runtime;
   readonly #admission: Admission;
+  readonly #afterLoad: AfterLoad;
   readonly #labelUrls: LabelUrlGuard;
   readonly #backends: readonly Backend[];
   readonly #stateFolder: StateFolder;
@@ -112,18 +115,21 @@ export class LazyProxy {
       keeping,
       relay,
       admission,
+      afterLoad,
     }: {
       readonly resolved: ResolvedSettings;
       readonly stateFolder: StateFolder;
       readonly keeping: Keeping;
       readonly relay: TcpRelay;
       readonly admission: Admission;
+      readonly afterLoad: AfterLoad;
     },
   ) {
     const { clock, logger, env } = options;
     this.#options = options;
     this.#sinceMs = clock.monotonicMs();
     this.#admission = admission;
+    this.#afterLoad = afterLoad;
     this.#stateFolder = stateFolder;
     this.#keeping = keeping;
     this.#logger = logger;
@@ -172,7 +178,9 @@ export class LazyProxy {
       logger,
     });
     const counts = createClientCounts(randomInt(2 ** 32));
-    const admission = new Admission({ descriptors, counts, clock, logger });
+    const afterLoad = new AfterLoad({ clock, trim: await loadTrim() });
+    const onLeft = () => afterLoad.note();
+    const admission = new Admission({ descriptors, counts, clock, logger, onLeft });
     const relay = await createTcpRelay(resolved.settings.relay, {
       ...{ clock, logger, admission },
       threadFile: RELAY_THREAD_FILE,
@@ -181,7 +189,7 @@ export class LazyProxy {
       ...{ clock, logger, isNamed: resolved.origins.state_dir.kind !== 'default' },
     });
     const keeping = await Keeping.load({ folder: stateFolder, clock, logger });
-    return new LazyProxy(options, { resolved, stateFolder, keeping, relay, admission });
+    return new LazyProxy(options, { resolved, stateFolder, keeping, relay, admission, afterLoad });
   }
 
   /** Whether the start is complete. */
@@ -275,6 +283,7 @@ export class LazyProxy {
     // A start that is under way opens nothing more.
     this.#phase = 'draining';
     this.#status?.close();
+    this.#afterLoad.close();
     await Promise.all([
       // Whoever ends the program may not wait until the last connection has ended.
       this.#keeping.close(),

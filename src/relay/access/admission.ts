@@ -77,6 +77,7 @@ export class Admission {
   readonly counts: ClientCounts;
   readonly #limiter: LogLimiter;
   readonly #logger: Logger;
+  readonly #onLeft: () => void;
   readonly #numbers = new Map<string, number>();
   /** Connections by service and address, of services with `max_connections_per_address`. */
   readonly #byAddress = new Map<string, number>();
@@ -89,11 +90,14 @@ export class Admission {
     readonly counts: ClientCounts;
     readonly clock: Clock;
     readonly logger: Logger;
+    /** Told of the end of each client, except of those that the relay thread has let in. */
+    readonly onLeft?: () => void;
   }) {
     this.descriptors = parts.descriptors;
     this.counts = parts.counts;
     this.#limiter = new LogLimiter(parts.clock, LOG_INTERVAL_MS);
     this.#logger = parts.logger;
+    this.#onLeft = parts.onLeft ?? (() => {});
   }
 
   /** Whether there is so much room that clients won't have to share soon. */
@@ -153,6 +157,7 @@ export class Admission {
     leave(): void {
       countOut(this.#admission.counts, this.#place);
       if (this.#key !== undefined) this.#admission.#leaveAddress(this.#key);
+      this.#admission.#onLeft();
     }
   };
 

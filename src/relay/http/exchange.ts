@@ -292,7 +292,6 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
     const { binding, tally } = this.#route;
     tally.end(this);
     const { bytesUp, bytesDown } = this.traffic;
-    this.#engine.noteLoad(bytesUp + bytesDown);
     const { onServed, clock } = this.#engine.parts;
     const { read, peer, response } = this.#request;
     onServed?.({

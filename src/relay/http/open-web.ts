@@ -40,11 +40,11 @@ export function openWeb(parts: WebParts): Web {
   const login = new Login(new PasswordChecker({ file: parts.passwordThread ?? PASSWORD_THREAD, clock }));
   const waiting = new Waiting({ clock, themeOf: (binding) => themes.of(binding) });
   let collect: ReturnType<typeof exposeGarbageCollector> | undefined;
-  const collectGarbage = (what: 'all' | 'young') => {
+  const collectYoung = () => {
     collect ??= exposeGarbageCollector();
-    collect(what);
+    collect('young');
   };
-  const engine = new WebEngine({ ...parts, waiting, login, collectGarbage });
+  const engine = new WebEngine({ ...parts, waiting, login, collectYoung });
   return {
     engine,
     createDoor: (options) => new WebDoor({ ...options, engine, relay, clock, isTrusted, admission }),

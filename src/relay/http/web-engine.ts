@@ -29,12 +29,8 @@ const OWN_PATH = '/.lazy-proxy/';
 /** How long it counts that there is room for idle connections. */
 const ROOM_MS = 100;
 
-/** What one request leaves behind, beside its bodies. */
-const REQUEST_BYTES = 16_384;
 /** V8 minds 8 MiB outside of its heap, where that is small. */
 const PASSED_BYTES = 4_194_304;
-/** Behind a smaller load it isn't worth the time to look for garbage. */
-const BIG_LOAD_BYTES = 67_108_864;
 
 /** A request that a door has read. */
 export interface WebRequest {
@@ -94,8 +90,8 @@ export interface WebEngineParts {
   readonly onRefused: (client: string, service: string) => void;
   /** Told of each request that the service has not answered, except where the client has left. */
   readonly onUnserved: (client: string, why: { readonly service: string; readonly error: unknown }) => void;
-  /** Called when a big load is over, and for what is young while one lasts; absent where memory doesn't count. */
-  readonly collectGarbage?: ((what: 'all' | 'young') => void) | undefined;
+  /** Called for what is young while big bodies pass; absent where memory doesn't count. */
+  readonly collectYoung?: (() => void) | undefined;
   /** Logs each request at its end; absent where nobody wants to know. */
   readonly onServed?: ((served: ServedRequest) => void) | undefined;
 }
@@ -123,7 +119,6 @@ export class WebEngine {
   readonly parts: WebEngineParts;
   /** By service and port. */
   readonly #pools = new Map<string, Map<TargetPort, UpstreamPool>>();
-  #load = 0;
   #passed = 0;
   #room = true;
   #roomAtMs = Number.NEGATIVE_INFINITY;
@@ -161,18 +156,10 @@ export class WebEngine {
     let pool = ofService.get(targetPort);
     if (pool === undefined) {
       const { clock } = this.parts;
-      pool = new UpstreamPool({
-        ...{ clock, mayKeep: () => this.#isRoomy },
-        onEmpty: () => this.#collectAfterLoad(),
-      });
+      pool = new UpstreamPool({ clock, mayKeep: () => this.#isRoomy });
       this.#pools.set(service, ofService.set(targetPort, pool));
     }
     return pool;
-  }
-
-  /** A request has ended whose bodies had so many bytes. */
-  noteLoad(bytes: number): void {
-    this.#load += REQUEST_BYTES + bytes;
   }
 
   /**
@@ -183,16 +170,7 @@ export class WebEngine {
     this.#passed += bytes;
     if (this.#passed < PASSED_BYTES) return;
     this.#passed = 0;
-    this.parts.collectGarbage?.('young');
-  }
-
-  /** Of a load that is over, garbage is left for as long as nobody asks for memory. */
-  #collectAfterLoad(): void {
-    if (this.#load < BIG_LOAD_BYTES) return;
-    for (const ofService of this.#pools.values())
-      for (const pool of ofService.values()) if (pool.idleConnections > 0) return;
-    this.#load = 0;
-    this.parts.collectGarbage?.('all');
+    this.parts.collectYoung?.();
   }
 
   /** Whether idle connections may be kept. It takes system calls to find that out, so it is done now and then. */

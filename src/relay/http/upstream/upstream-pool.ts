@@ -16,23 +16,17 @@ const MAX_IDLE = 256;
 export class UpstreamPool {
   readonly #clock: Clock;
   readonly #mayKeep: () => boolean;
-  readonly #onEmpty: () => void;
   readonly #idle: UpstreamConnection[] = [];
   #cancelSweep: Cancel | undefined;
   #isClosed = false;
 
-  /**
-   * @param options.mayKeep whether there is room for idle connections.
-   * @param options.onEmpty told when nothing has been asked for a while, so that no connection is kept any more.
-   */
+  /** @param options.mayKeep whether there is room for idle connections. */
   constructor(options: {
     readonly clock: Clock;
     readonly mayKeep?: () => boolean;
-    readonly onEmpty?: () => void;
   }) {
     this.#clock = options.clock;
     this.#mayKeep = options.mayKeep ?? (() => true);
-    this.#onEmpty = options.onEmpty ?? (() => {});
   }
 
   get idleConnections(): number {
@@ -121,6 +115,5 @@ export class UpstreamPool {
       kept.socket.destroy();
     }
     if (this.#idle.length > 0) this.#cancelSweep = this.#clock.schedule(1_000, () => this.#sweep());
-    else this.#onEmpty();
   }
 }
