@@ -946,11 +946,10 @@ export class World {
   /** Whether a service runs, or is on its way to or from that; what is paused doesn't, nor does it when it is stopped then. */
   #runs({ name, workload }: Service): boolean {
     const { state = ABSENT, account } = this.lifecycle.find(name) ?? {};
-    const isKnown = account !== undefined && account.timeline.at(-2)?.life !== 'unknown';
-    return (
-      mayRun(state) &&
-      !(state.kind === 'stopping' && (!isKnown || this.#stoppedAtRest.has(workloadKey(workload))))
-    );
+    if (state.kind !== 'stopping') return mayRun(state);
+    // What is first seen while others stop it may have been paused.
+    const before = account?.timeline.at(-2)?.life ?? 'unknown';
+    return before !== 'unknown' && !this.#stoppedAtRest.has(workloadKey(workload));
   }
 
   /** Why a ready workload must not be put to sleep yet for being idle, or for another one; undefined where it may. */
