@@ -254,7 +254,9 @@ function readLabelField(
     } else {
       problems.push(
         ...faultsOf(result).map(({ code, path, message }): Problem => {
-          const place = formatPath([labelSuffix(key), ...path]);
+          // The part is in the label's own name.
+          const rest = fieldSpec(field).labelParts === undefined ? path : path.slice(1);
+          const place = formatPath([labelSuffix(key), ...rest]);
           return { code, severity: 'error', message: `${place}: ${message}`, origin };
         }),
       );

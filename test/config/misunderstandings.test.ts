@@ -79,6 +79,13 @@ describe('labels', () => {
     ['ports', '["80:80", "81:81"]', 'ports: a label has no quotes and brackets: write 80:80, 81:81'],
     ['ports', '"80:80"', 'ports: a label has no quotes and brackets: write 80:80'],
     ['idle-timeout', "'5m'", 'idle-timeout: a label has no quotes and brackets: write 5m'],
+    ['busy-check-command', '["a",', "busy-check-command: the list can't be read: its end, a ], is missing"],
+    [
+      'busy-check-command',
+      '[a, b]',
+      "busy-check-command: the list can't be read: its entries need double quotes",
+    ],
+    ['busy-check-url', 'x', 'busy-check-url: '],
     ['hosts', '"a b"', 'hosts[0]: "\\"a b\\"" is not a host name'],
   ])('in the quotes of another language: %s=%s', (suffix, text, message) => {
     const { kind, problems } = labelsOf('a', { [suffix]: text });
