@@ -216,6 +216,7 @@ export class LazyProxy {
     this.#reconcile({ what: this.#options.file.shownPath ?? 'no configuration file', isAwaited: false });
     await this.#logged;
     this.#isUp = true;
+    this.#afterLoad.begin();
     const services = this.#runtime.reconciler.current.entries.size;
     const wanted = [...this.#runtime.reconciler.current.entries.values()].flatMap(
       ({ service }) => service.listeners,

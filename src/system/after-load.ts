@@ -50,6 +50,11 @@ export class AfterLoad {
     this.#measure = parts.measure ?? measureHeap;
   }
 
+  /** The program is up: what it has now is no load. */
+  begin(): void {
+    this.#kept = this.#measure();
+  }
+
   /** A client has ended. */
   note(): void {
     this.#ended++;

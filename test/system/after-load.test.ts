@@ -52,6 +52,15 @@ test('memory is given back although a few clients come again and again', async (
   expect(done).toEqual(['all', 'young', 'trim']);
 });
 
+test('what one client has used from the start on is given back when it ends', async () => {
+  const { clock, done, heap, afterLoad, serve } = open();
+  afterLoad.begin();
+  heap.total += 80 * MIB;
+  serve(1);
+  await clock.advance(15_000);
+  expect(done).toEqual(['all', 'young', 'trim']);
+});
+
 test('no time is spent where JavaScript has hardly more than before', async () => {
   const { clock, done, heap, serve } = open();
   serve(1_000);
