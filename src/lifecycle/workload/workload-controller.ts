@@ -842,7 +842,9 @@ export class WorkloadController {
   #stopsPaused(): boolean {
     const reason = this.#stopAfterPause;
     this.#stopAfterPause = undefined;
-    if (reason === undefined || this.#demands.for(undefined) !== 'none') return false;
+    // A reload may say by now that it must not be stopped for that.
+    if (reason === undefined || !this.#mayStopFor(reason) || this.#demands.for(undefined) !== 'none')
+      return false;
     this.#dispatch('slept');
     this.#putToSleep(reason);
     return true;

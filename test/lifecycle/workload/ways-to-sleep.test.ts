@@ -126,6 +126,16 @@ describe('WorkloadController', () => {
     expect(controller().state.kind).toBe('stopped');
   });
 
+  test('leaves it paused where a reload says meanwhile that it may not be stopped for that', async () => {
+    add({ pauseAfterMs: 60_000 });
+    await bench.clock.advance(60_100);
+    controller().sleep({ kind: 'user', words: 'web has stopped' });
+    bench.edit('db', { availability: 'manual' });
+    await bench.clock.advance(501);
+    expect(log()).toEqual(['pause']);
+    expect(controller().state.kind).toBe('paused');
+  });
+
   test('keeps it awake for its least time once it is ready, against its idle timeout alone', async () => {
     add({ minAwakeMs: 300_000 }, STOPPED);
     const client = bench.client('db', server.port);
