@@ -5,6 +5,7 @@ export const ENOMEM = 12;
 export const EEXIST = 17;
 export const ENOSPC = 28;
 export const EPIPE = 32;
+export const EISCONN = 106;
 export const ENOTCONN = 107;
 export const EMSGSIZE = 90;
 export const ECONNRESET = 104;

@@ -145,6 +145,7 @@ export class TcpListener implements Listener<TcpBinding> {
   #toldDown = 0;
   #binding: TcpBinding;
   #closing = false;
+  #isDestroyed = false;
   #isDrained = false;
   #blocked = 0;
 
@@ -278,12 +279,16 @@ export class TcpListener implements Listener<TcpBinding> {
 
   /** Closes, and resets existing connections. Idempotent. */
   destroy(): void {
-    this.close();
+    this.#isDestroyed = true;
+    // First: the relay thread gives back those that are being connected where it hears of the closing alone.
     this.cutClients();
+    this.close();
   }
 
   /** @param waitedMs for how long the relay has tried to connect it. */
   #accept(client: Socket, waitedMs: number): void {
+    // Given back by the relay thread, which had not heard of the end yet.
+    if (this.#isDestroyed) return void client.resetAndDestroy();
     const { remoteAddress, remotePort } = client;
     // The client left before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();

@@ -83,8 +83,8 @@ export class WarmListener {
 
   /** Closes, and resets the connections. Idempotent. */
   destroy(): void {
-    this.close();
     for (const route of this.#routes) route.destroy();
+    this.close();
   }
 
   #lend(path: WarmPath, policy: RoutePolicy): TcpRoute | undefined {

@@ -14,6 +14,7 @@ import { Descriptors } from '../../../src/system/descriptors.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aListener } from '../../support/builders.ts';
 import { settle } from '../../support/fake-clock.ts';
+import { withDeafPort } from '../../support/deaf-port.ts';
 import { freePort } from '../../support/free-ports.ts';
 import { createSpliceRelay } from '../../support/relays.ts';
 import { collect, ending, pattern, receive, Sockets, type TestServer } from '../../support/sockets.ts';
@@ -450,6 +451,22 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     listener.destroy();
     expect(await ends).toEqual(['ECONNRESET', 'ECONNRESET']);
     await until(() => drained.times === 1);
+  });
+
+  test('resets a client that is being connected when it is destroyed, and asks for none', async () => {
+    await withDeafPort(sockets, async (deafPort) => {
+      upstreamPort = deafPort;
+      const first = await connect();
+      await until(() => user !== undefined);
+      await end(first);
+      await until(() => listener.activeConnections === 0);
+      const client = await sockets.connect(port);
+      const ended = ending(client);
+      await until(() => listener.activeConnections === 1);
+      listener.destroy();
+      expect(await ended).toBe('ECONNRESET');
+      expect(asked).toBe(1);
+    });
   });
 
   test('gives its port back at once, while the relay has the socket yet', async () => {

@@ -125,8 +125,9 @@ export class RelayLoop {
       case 'open-route':
         return this.#routes.open(command);
       case 'close-route':
-        this.#routes.close(command.route);
+        // First, or those that are being connected would be given back, and served in spite of it.
         if (command.destroy) this.#routes.destroy(command.route);
+        this.#routes.close(command.route);
     }
   }
 

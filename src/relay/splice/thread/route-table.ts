@@ -9,7 +9,7 @@ import {
 } from '../../access/client-counts.ts';
 import { planKeepAlive } from '../../tcp/keep-alive.ts';
 import { EPOLLIN } from '../../native/epoll-events.ts';
-import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../../native/errno.ts';
+import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, EISCONN } from '../../native/errno.ts';
 import type { EndedClient } from '../../end-log.ts';
 import type { Libc } from '../../native/libc.ts';
 import { endpointOf, hostOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
@@ -57,6 +57,8 @@ interface Accepted {
   readonly upstreams: Route['upstreams'];
   /** Which of them is being tried, or was reached. */
   attempt: number;
+  /** The socket that leads there, as soon as there is one. */
+  upstream: number;
 }
 
 interface TableOptions {
@@ -104,8 +106,8 @@ export class RouteTable {
   }
 
   /**
-   * Accepts no more, and gives back the clients that are not connected yet: where they would be connected another workload may
-   * answer by now.
+   * Accepts no more, and gives back the clients whose upstream has not answered yet: where they would be connected another workload
+   * may answer by now.
    */
   close(number: number): void {
     const route = this.#routes.get(number);
@@ -114,7 +116,7 @@ export class RouteTable {
     this.#options.poller.close(route.listener, 'orderly');
     for (const slot of [...this.#connecting.soon.keys(), ...this.#connecting.late.keys()]) {
       const accepted = this.#accepted.get(slot);
-      if (accepted?.route !== route) continue;
+      if (accepted?.route !== route || this.#hasAnswered(accepted)) continue;
       this.#options.pairs.remove(slot);
       this.#giveBack(slot, accepted);
     }
@@ -218,7 +220,7 @@ export class RouteTable {
     }
     const sinceMs = this.#options.clock.monotonicMs();
     const peer = route.reportedAs === undefined ? undefined : this.#peer.slice();
-    const accepted = { route, client, sinceMs, peer, upstreams: route.upstreams, attempt: 0 };
+    const accepted = { route, client, sinceMs, peer, upstreams: route.upstreams, attempt: 0, upstream: -1 };
     this.#accepted.set(slot, accepted);
     this.#countIn(slot, route.service);
     this.#show(slot, number);
@@ -252,12 +254,20 @@ export class RouteTable {
         const isLast = accepted.attempt === upstreams.length - 1;
         const wait = isLast && leftMs() >= CONNECT_TIMEOUTS_MS.late ? 'late' : 'soon';
         this.#connecting[wait].set(slot, clock.monotonicMs() + CONNECT_TIMEOUTS_MS[wait]);
+        accepted.upstream = upstream;
         const { keepAliveMs } = route;
         return pairs.add(slot, { client, upstream, keepAliveMs }, 'connecting');
       }
       poller.close(upstream, 'orderly');
     }
     this.#giveBack(slot, accepted);
+  }
+
+  /** Whether an upstream has taken the connection, though the loop has not heard of it yet: asked anew, the kernel says so. */
+  #hasAnswered({ upstream, upstreams, attempt }: Accepted): boolean {
+    const address = upstreams[attempt];
+    const status = address === undefined ? -1 : this.#options.libc.connect(upstream, address.bytes);
+    return status === 0 || status === -EISCONN;
   }
 
   #giveBack(slot: number, { route, client, sinceMs }: Accepted): void {

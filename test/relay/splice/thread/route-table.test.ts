@@ -5,7 +5,7 @@ import {
   createClientCounts,
   noteOwn,
 } from '../../../../src/relay/access/client-counts.ts';
-import { EAGAIN, EINPROGRESS } from '../../../../src/relay/native/errno.ts';
+import { EAGAIN, EINPROGRESS, EISCONN } from '../../../../src/relay/native/errno.ts';
 import type { PairTable } from '../../../../src/relay/splice/thread/pair-table.ts';
 import type { Poller } from '../../../../src/relay/splice/thread/poller.ts';
 import { RouteTable } from '../../../../src/relay/splice/thread/route-table.ts';
@@ -182,6 +182,29 @@ describe('RouteTable whose route is closed', () => {
     routes.close(0);
     expect([removed, returned, routes.timeoutMs()]).toEqual([[connecting], [CLIENT + 1], undefined]);
   });
+
+  test.each([
+    ['at once', 0],
+    ['a second time', -EISCONN],
+  ])(
+    'keeps a client whose upstream has answered, though the loop did not hear of it: told %s',
+    (_when, status) => {
+      const returned: number[] = [];
+      let calls = 0;
+      const connect = () => (calls++ === 0 ? -EINPROGRESS : status);
+      const libc = {
+        accept: () => clients.shift() ?? -EAGAIN,
+        tcpSocket: () => UPSTREAM,
+        tuneTcp: () => 0,
+        connect,
+      };
+      const clients = [CLIENT];
+      const routes = openRoutes({ clients, libc, onReturned: ({ client }) => void returned.push(client) });
+      routes.accept(0);
+      routes.close(0);
+      expect(returned).toEqual([]);
+    },
+  );
 });
 
 describe('RouteTable whose connections end', () => {
