@@ -11,7 +11,7 @@ import { type KubeBed, openKubeBed, type TestWorkload } from './support/kube-bed
 import type { WorkloadSpec } from './support/manifests.ts';
 
 /** A first byte comes at most so long after the endpoint turned ready. */
-const MAX_WAKE_DELAY_MS = 100;
+const MAX_WAKE_DELAY_MS = 250;
 const RESOURCES = ['deployment', 'statefulset'] as const;
 
 /** A workload that sleeps, behind `port`, whose pods answer `hello`. */
