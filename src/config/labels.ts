@@ -74,6 +74,7 @@ const MAX_LABEL_CHARACTERS = 262_144;
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label).map((field) => {
   return { field, keys: labelKeys(field).map((key) => ({ key, suffix: labelSuffix(key) })) };
 });
+const PORT_SUFFIXES = PORT_FIELDS.flatMap(({ field }) => labelKeys(field).map(labelSuffix));
 /** Words that say no. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
 const KNOWN_SUFFIXES: ReadonlySet<string> = new Set([...LABEL_SUFFIXES, 'enabled']);
@@ -105,7 +106,6 @@ function readLabels(
   if (optIn === undefined || !optsIn(labels[optIn])) {
     const problems = [
       ...findMissedOptIns(optIn, { workload, prefixes }),
-      ...findPortsInVain(optIn, { workload, prefixes }),
       ...overruled,
       ...findImageOptIn(workload),
     ];
@@ -151,12 +151,16 @@ interface OptInLabels {
   readonly prefixes: LabelPrefixes;
 }
 
-/** Warns of labels that look like an opt-in and are none; a value such as `off` is no mistake. */
+/**
+ * Warns of labels that look like an opt-in and are none, and of ports where nothing looks like one; a value such as `off` is no
+ * mistake.
+ */
 function findMissedOptIns(
   optIn: string | undefined,
   { workload: { ref, labels }, prefixes }: OptInLabels,
 ): readonly Problem[] {
   const found = optIn === undefined ? findOptIns(labels, prefixes) : [{ label: optIn, meant: optIn }];
+  if (found.length === 0) return findPortsInVain({ workload: { ref, labels }, prefixes });
   return found.flatMap(({ label, meant }): readonly Problem[] => {
     const text = labels[label] ?? '';
     const value = text.trim().toLowerCase();
@@ -172,15 +176,10 @@ function findMissedOptIns(
   });
 }
 
-/** Warns of a label that asks for ports where no label says whether the workload takes part: the one for that was forgotten. */
-function findPortsInVain(
-  optIn: string | undefined,
-  { workload: { ref, labels }, prefixes }: OptInLabels,
-): readonly Problem[] {
-  if (optIn !== undefined || findOptIns(labels, prefixes).length > 0) return [];
-  const suffixes = PORT_FIELDS.flatMap(({ field }) => labelKeys(field).map(labelSuffix));
+/** Warns of a label that asks for ports where no label says whether the workload takes part: that one was forgotten. */
+function findPortsInVain({ workload: { ref, labels }, prefixes }: OptInLabels): readonly Problem[] {
   for (const prefix of prefixes) {
-    const label = suffixes.map((suffix) => `${prefix}.${suffix}`).find((name) => labels[name]?.trim());
+    const label = PORT_SUFFIXES.map((suffix) => `${prefix}.${suffix}`).find((name) => labels[name]?.trim());
     if (label === undefined) continue;
     const message = `has no effect without ${prefix}.enabled=true; add that, or ${prefix}.enabled=false if it is to be left alone`;
     const origin: Origin = { kind: 'label', workload: ref, label };

@@ -178,7 +178,13 @@ export class LazyProxy {
       logger,
     });
     const counts = createClientCounts(randomInt(2 ** 32));
-    const afterLoad = new AfterLoad({ clock, trim: await loadTrim() });
+    // Not before it is needed: whoever wants plain streams may never load native code.
+    let loading: Promise<() => void> | undefined;
+    const trim = () => {
+      loading ??= loadTrim();
+      void loading.then((giveBack) => giveBack());
+    };
+    const afterLoad = new AfterLoad({ clock, trim });
     const onLeft = () => afterLoad.note();
     const admission = new Admission({ descriptors, counts, clock, logger, onLeft });
     const relay = await createTcpRelay(resolved.settings.relay, {
