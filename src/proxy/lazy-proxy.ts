@@ -178,13 +178,7 @@ export class LazyProxy {
       logger,
     });
     const counts = createClientCounts(randomInt(2 ** 32));
-    // Not before it is needed: whoever wants plain streams may never load native code.
-    let loading: Promise<() => void> | undefined;
-    const trim = () => {
-      loading ??= loadTrim();
-      void loading.then((giveBack) => giveBack());
-    };
-    const afterLoad = new AfterLoad({ clock, trim });
+    const afterLoad = new AfterLoad({ clock, trim: await loadTrim() });
     const onLeft = () => afterLoad.note();
     const admission = new Admission({ descriptors, counts, clock, logger, onLeft });
     const relay = await createTcpRelay(resolved.settings.relay, {
