@@ -1,4 +1,5 @@
 /** The API of a proxy as it runs: who may read what. */
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -17,22 +18,31 @@ interface ToldEvent {
 }
 
 /** Listens to what happens until `close()`. */
-async function openEvents(port: number) {
-  const sent = request({ host: '127.0.0.1', port, path: '/api/events', agent: false });
+async function openEvents(
+  port: number,
+  {
+    headers = {},
+    query = '',
+  }: { readonly headers?: Readonly<Record<string, string>>; readonly query?: string } = {},
+) {
+  const sent = request({ host: '127.0.0.1', port, path: `/api/events${query}`, headers, agent: false });
   sent.end();
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   const all: ToldEvent[] = [];
   let rest = '';
+  let lastId = '';
   response.setEncoding('utf8').on('data', (chunk: string) => {
     const blocks = (rest + chunk).split('\n\n');
     rest = blocks.pop() ?? '';
     for (const block of blocks) {
       const [, kind, data = ''] = /^event: (.*)\ndata: (.*)$/m.exec(block) ?? [];
+      lastId = /^id: (.*)$/m.exec(block)?.[1] ?? lastId;
       if (kind !== undefined) all.push({ kind, data: JSON.parse(data) });
     }
   });
   return {
     all,
+    lastId: () => lastId,
     close: () => void sent.destroy(),
     async until(condition: (event: ToldEvent) => boolean) {
       while (!all.some(condition)) await once(response, 'data');
@@ -75,6 +85,15 @@ describe('the API of a proxy', () => {
     expect((await ask('/api/services/bad', TOKEN)).json).toMatchObject(shown);
     const config = (await ask('/api/config', TOKEN)).body;
     expect([config.includes('hunter2'), config.includes('s3cret')]).toEqual([true, false]);
+  });
+
+  test('sends nobody among the events what a workload has printed, whatever is shown', async () => {
+    const { ask, tcp, port } = await start(', token: s3cret, show_output: true');
+    const events = await openEvents(port, TOKEN);
+    await fail(tcp, ask);
+    await events.until(({ kind }) => kind === 'woken');
+    events.close();
+    expect(JSON.stringify(events.all)).not.toContain('hunter2');
   });
 
   test('shows the output alone where show_output is on', async () => {
@@ -235,10 +254,58 @@ describe('what may be done by the API', () => {
       ...{ status: 409, detail: 'it is not put to sleep: 1 client uses it; force=true cuts them' },
       leases: [{ kind: 'connection', peer: `127.0.0.1:${client.localPort}` }],
     });
+    for (const force of ['false', '', '1', 'TRUE'])
+      expect((await post(`/api/services/shop%2Fdb/sleep?force=${force}`)).status, force).toBe(409);
     const cut = ending(client);
     expect((await post('/api/services/shop%2Fdb/sleep?force=true')).status).toBe(200);
     await cut;
     await until('shop/db', 'stopped');
+  });
+
+  test('cuts every kind of client, and the service sleeps', async () => {
+    const [door, tcp, udp, target] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const server = `
+      const { PORT } = process.env;
+      const app = require("node:http").createServer((request, response) => response.write("begun"));
+      app.on("upgrade", (request, socket) => socket.on("error", () => {}).write(UPGRADED)).listen(PORT);
+      const datagrams = require("node:dgram").createSocket("udp4").bind(PORT);
+      datagrams.on("message", (message, { port, address }) => datagrams.send(message, port, address));
+    `.replace(
+      'UPGRADED',
+      JSON.stringify('HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+    );
+    const services = JSON.stringify({
+      app: {
+        command: [process.execPath, '-e', server],
+        env: { PORT: String(target) },
+        ports: [`127.0.0.1:${tcp}:${target}`],
+        udp_ports: [`127.0.0.1:${udp}:${target}`],
+        hosts: ['app.localhost'],
+        http_port: target,
+      },
+    });
+    const settings = `http: { listen: "127.0.0.1:${door}" }\n`;
+    const { ask } = await startApiProxy(`  ${services}\n`, { status: ', token: s3cret', settings });
+    const get = async () => (await ask('/api/services/app')).json as ServiceDetailAnswer;
+    const REQUEST = 'GET / HTTP/1.1\r\nhost: app.localhost\r\n';
+    const clients = await Promise.all([tcp, door, door].map((port) => sockets.connect(port)));
+    const upgrade = `${REQUEST}connection: upgrade\r\nupgrade: x\r\n\r\n`;
+    for (const [index, text] of [`${REQUEST}\r\n`, `${REQUEST}\r\n`, upgrade].entries()) {
+      clients[index]?.write(text);
+      await once(clients[index] as NodeJS.EventEmitter, 'data');
+    }
+    const flow = createSocket('udp4');
+    onTestFinished(() => void flow.close());
+    flow.send('x', udp, '127.0.0.1');
+    await once(flow, 'message');
+    expect((await get()).why).toMatchObject({ connections: 3, flows: 1 });
+    const sleep = (query = '') => ask(`/api/services/app/sleep${query}`, { method: 'POST', ...TOKEN });
+    expect((await sleep()).json).toMatchObject({ status: 409, detail: expect.stringContaining('4 clients') });
+    const cut = clients.map((client) => ending(client));
+    expect((await sleep('?force=true')).status).toBe(200);
+    await Promise.all(cut);
+    while ((await get()).state !== 'stopped');
+    expect(await get()).toMatchObject({ leases: [], wakes: [{ result: 'ready' }], sleeps: { hand: 1 } });
   });
 
   test('does not put to sleep what a hub needs, by force neither', async () => {
@@ -272,6 +339,14 @@ describe('what may be done by the API', () => {
     expect(await holds()).toEqual([['hold', 30 * 86_400]]);
     expect((await post('/api/services/shop%2Fdb/release')).status).toBe(200);
     expect(await holds()).toEqual([]);
+  });
+
+  test('puts to sleep what is held, and the hold is over then', async () => {
+    const { post, until } = await start();
+    await post('/api/services/shop%2Fdb/hold');
+    await until('shop/db', 'ready');
+    expect((await post('/api/services/shop%2Fdb/sleep')).json).toMatchObject({ why: { leases: 0 } });
+    expect(await until('shop/db', 'stopped')).toMatchObject({ leases: [], sleeps: { hand: 1 } });
   });
 
   test.each([
@@ -324,6 +399,28 @@ describe('what may be done by the API', () => {
       ['sleep', 'hand'],
     ]);
     expect(events.all.every(({ data }) => data['service'] === 'shop/db')).toBe(true);
+  });
+
+  test('tells who comes back what has happened meanwhile, by the header or the query', async () => {
+    const { post, status } = await start();
+    const first = await openEvents(status);
+    await post('/api/services/hub/wake');
+    await first.until(({ kind, data }) => kind === 'woken' && data['service'] === 'worker');
+    const { all } = first;
+    const [seen, missed] = [first.lastId(), all.length];
+    first.close();
+    await post('/api/services/hub/sleep');
+    const [run = '', number = ''] = seen.split('-');
+    const begun = `${run}-${Number(number) - missed}`;
+    for (const options of [{ headers: { 'last-event-id': begun } }, { query: `?last_event_id=${begun}` }]) {
+      const again = await openEvents(status, options);
+      await again.until(({ kind, data }) => kind === 'sleep' && data['service'] === 'hub');
+      again.close();
+      expect(again.all.slice(0, missed)).toEqual(all);
+    }
+    const lost = await openEvents(status, { query: '?last_event_id=other-1' });
+    await lost.until(({ kind }) => kind === 'reset');
+    lost.close();
   });
 
   test('tells that a refused file is right again, though nothing changes by that', async () => {
@@ -391,6 +488,29 @@ describe('while the engine is away, the API', () => {
     expect((await post('hold'))[0]).toBe(200);
     await engine.comeBack();
     await engine.requestedTimes(/^POST \S+\/start/, 1);
+  });
+
+  test('asks the engine what a container takes for who wants to know that, and for nobody else', async () => {
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    engine.create('db', { status: 'running' });
+    const services = `  db: { ports: ["127.0.0.1:${await freePort()}:5432"] }\n`;
+    const docker = `, socket: ${engine.socketPath}`;
+    const { ask, port } = await startApiProxy(services, { docker, status: TOKEN_OF_STATUS });
+    while (!(await ask('/api/services/db')).body.includes('"id": "c0'));
+    const events = await openEvents(port);
+    onTestFinished(() => events.close());
+    await engine.quiet();
+    engine.forget();
+    const pages = ['/status', '/problems', '/metrics', '/api', '/api/config', '/api/reload', '/traefik'];
+    for (const path of [...pages, '/api/services?day=true', '/api/services/db?memory=false'])
+      expect((await ask(path, TOKEN)).status, path).toBe(200);
+    await ask('/api/services/db/hold', { method: 'POST', ...TOKEN });
+    await ask('/api/services/db/release', { method: 'POST', ...TOKEN });
+    await engine.quiet();
+    expect(engine.requests).toEqual([]);
+    for (const path of ['/api/services?memory=true', '/api/services/db?memory=true']) await ask(path);
+    expect(engine.requests).toEqual([expect.stringMatching(/^GET \/containers\/\w+\/stats\?/)]);
   });
 
   test('shows and steers one workload by the name of each of its services, and counts it once', async () => {
