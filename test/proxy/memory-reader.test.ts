@@ -10,6 +10,7 @@ const container = (name: string, state: EngineState = 'running'): MemoryHolder =
   workload: { kind: 'docker', container: name },
   observation: { ...UNKNOWN, state },
 });
+const LATE = { problem: 'it was not told within 2 s' };
 const figures = (read: ReadonlyMap<MemoryHolder, MemoryView>) =>
   Object.fromEntries([...read].map(([{ workload }, view]) => [workloadKey(workload), view]));
 
@@ -17,16 +18,21 @@ describe('MemoryReader', () => {
   let clock: FakeClock;
   let asked: string[];
   let answers: ((bytes: number) => void)[];
+  let failures: ((error: Error) => void)[];
   let reader: MemoryReader;
   beforeEach(() => {
     clock = new FakeClock();
     asked = [];
     answers = [];
+    failures = [];
     const backend = Object.assign(new FakeBackend(), {
       measureMemory(workload: Workload) {
         asked.push('container' in workload ? workload.container : '');
         if (asked.at(-1) === 'forbidden') return Promise.reject(new Error('403: not allowed'));
-        return new Promise<number>((resolve) => answers.push(resolve));
+        return new Promise<number>((resolve, reject) => {
+          answers.push(resolve);
+          failures.push(reject);
+        });
       },
     });
     reader = new MemoryReader({ backends: [backend, new FakeBackend({ kind: 'process' })], clock });
@@ -81,5 +87,36 @@ describe('MemoryReader', () => {
       await settle();
     }
     expect((await read).size).toBe(20);
+  });
+
+  test('keeps nobody waiting for more than two seconds where the engine hangs, and asks it for each one once', async () => {
+    const all = Array.from({ length: 20 }, (_, index) => container(`c${index}`));
+    const [first, second] = [reader.read(all), reader.read(all)];
+    await clock.advance(2_000);
+    for (const read of [await first, await second]) expect([...read.values()]).toEqual(all.map(() => LATE));
+    const third = reader.read(all);
+    expect(asked).toHaveLength(8);
+    answers[0]?.(42);
+    await settle();
+    expect(asked).toHaveLength(9);
+    await clock.advance(2_000);
+    expect(figures(await third)).toMatchObject({ 'docker/c0': { bytes: 42 }, 'docker/c1': LATE });
+    expect(clock.pending).toBe(0);
+  });
+
+  test('asks for nothing more that has waited five seconds for its turn, but for that first when somebody asks again', async () => {
+    const all = Array.from({ length: 20 }, (_, index) => container(`c${index}`));
+    void reader.read(all);
+    await clock.advance(5_000);
+    for (const fail of failures) fail(new Error('no answer within 5 s'));
+    await settle();
+    expect(asked).toHaveLength(8);
+    expect(figures(await reader.read(all))).toMatchObject({
+      'docker/c0': { problem: 'no answer within 5 s' },
+      'docker/c19': { problem: 'its turn did not come within 5 s: the engine is slow to tell' },
+    });
+    await clock.advance(5_000);
+    void reader.read(all);
+    expect(asked.slice(8)).toEqual(all.slice(8, 16).map((_, index) => `c${8 + index}`));
   });
 });

@@ -317,7 +317,7 @@ describe('what may be done by the API', () => {
   });
 
   test('holds a service for an hour, or as long as is said, and lets it go', async () => {
-    const { ask, post } = await start();
+    const { ask, post, reload, services } = await start();
     const holds = async () => {
       const { leases } = (await ask('/api/services?service=shop/db')).json as {
         leases: readonly { readonly kind: string; readonly since: string; readonly until?: string }[];
@@ -336,6 +336,9 @@ describe('what may be done by the API', () => {
       const { json } = await post(`/api/services/shop%2Fdb/hold?for=${time}`);
       expect(json, time).toMatchObject({ status: 400, detail: expect.stringContaining('from 1s to 30d') });
     }
+    expect(await holds()).toEqual([['hold', 30 * 86_400]]);
+    reload(services.replace('idle_timeout: 1h', 'idle_timeout: 2h'));
+    expect((await ask('/api/reload')).json).toMatchObject({ generation: 2 });
     expect(await holds()).toEqual([['hold', 30 * 86_400]]);
     expect((await post('/api/services/shop%2Fdb/release')).status).toBe(200);
     expect(await holds()).toEqual([]);
