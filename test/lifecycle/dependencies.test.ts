@@ -320,6 +320,49 @@ describe('Cascade, of users and what they depend on', () => {
     expect(bench.controller('db').leases).toBe(0);
   });
 
+  test.each([
+    ['dependant', 'manual'],
+    ['dependant', 'on_demand'],
+    ['dependency', 'manual'],
+    ['dependency', 'on_demand'],
+  ] as const)(
+    'calls the start of a %s that is %s off when the one that alone needs it stops',
+    async (role, availability) => {
+      add({ db: {} });
+      add({ app: { db: 'started' } }, { availability });
+      add(
+        { web: role === 'dependency' ? { app: 'started' } : {} },
+        { dependants: role === 'dependant' ? ['app'] : [] },
+      );
+      manual();
+      tell('web', RUNNING);
+      await settle();
+      expect(state('app')).toBe('starting');
+      tell('web', { ...STOPPED, stoppedBy: 'others' });
+      await settle();
+      expect(state('app')).toBe('stopped');
+      expect(bench.lines).toContain('app is not started after all: nobody needs it any more');
+      expect(bench.controller('db').leases).toBe(0);
+      bench.backend.last.succeed(RUNNING);
+      await settle();
+      expect(log().filter((call) => call.startsWith('wake'))).toEqual(['wake db']);
+    },
+  );
+
+  test('goes on with a start that waits for its dependencies where somebody else wants it, too', async () => {
+    add({ app: { db: 'started' }, db: {} }, { availability: 'manual' });
+    add({ web: {} }, { dependants: ['app'] });
+    manual();
+    bench.controller('app').hold('by hand', { keeper: { kind: 'hand', untilMs: 0 } });
+    tell('web', RUNNING);
+    await settle();
+    tell('web', { ...STOPPED, stoppedBy: 'others' });
+    await settle();
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(log()).toEqual(['wake db', 'wake app']);
+  });
+
   test('gives a dependency back that a reload takes away, and takes one that it adds', async () => {
     add({ web: { db: 'started' }, db: {}, cache: {} });
     await use('web');

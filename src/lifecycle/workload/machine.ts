@@ -48,6 +48,7 @@ export type LifecycleEvent =
         | 'sleep-wanted'
         | 'pause-wanted'
         | 'needs-met'
+        | 'called-off'
         | TimerEventKind;
     })
   | { readonly kind: 'recovered' | 'gate-passed' | 'gate-failed' | 'needs-failed' };
@@ -130,9 +131,11 @@ function transition(state: LifecycleState, event: LifecycleEvent, demand: Demand
         return answerDemand(state, event.engine, demand);
       if (!isBackingOff(state)) return undefined;
       return event.engine === 'unknown' && demand !== 'none' ? WAKING : settle(event.engine, demand);
-    case 'sleep-wanted':
+    case 'called-off':
       // Nothing runs yet.
-      if (awaitsNeeds(state)) return demand === 'none' ? settle(event.engine, demand) : undefined;
+      return awaitsNeeds(state) && demand === 'none' ? settle(event.engine, demand) : undefined;
+    case 'sleep-wanted':
+      if (awaitsNeeds(state)) return transition(state, { ...event, kind: 'called-off' }, demand);
       return canSleep(state) ? SLEEPING : undefined;
     case 'pause-wanted':
       return state.kind === 'ready' ? PAUSING : undefined;

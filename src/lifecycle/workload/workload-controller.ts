@@ -338,8 +338,7 @@ export class WorkloadController {
     const lease = this.#leases.hold(keeper, { urgent, toItsEnd });
     if (this.#state.kind === 'ready') this.#leases.meetAll();
     else {
-      const isNeededWithIt = keeper.kind === 'hub' || keeper.kind === 'user';
-      if (!isNeededWithIt) this.#demands.ask(keeper.kind);
+      if (mayOutlast(keeper.kind)) this.#demands.ask(keeper.kind);
       this.demand(reason, { by: keeper.kind });
       // People have a reason to try again at once.
       if (keeper.kind === 'hand' && this.#state.kind === 'failed' && isBackingOff(this.#state))
@@ -368,6 +367,8 @@ export class WorkloadController {
     // Each request comes through here. What follows depends on whether there are clients, not on how many.
     if (isOneOfMany) return;
     this.#followTurn();
+    if (awaitsNeeds(this.#state) && this.#demands.atTurn === 'none')
+      this.#dispatch('called-off', 'nobody needs it any more');
     this.#followTimers();
     this.#refuseAsleep();
     this.#chronicle.followUse(this.leases > 0);
@@ -451,10 +452,12 @@ export class WorkloadController {
         return next;
       case 'waits':
         return { state: asleep(this.#state, engine), effects: [] };
-      case 'needs':
+      case 'needs': {
         // Whoever has asked may leave meanwhile. The start goes on all the same, as every start does.
-        this.#demands.ask(by ?? this.#demands.causeAtTurn ?? 'client');
+        const cause = by ?? this.#demands.causeAtTurn;
+        if (cause !== undefined && mayOutlast(cause)) this.#demands.ask(cause);
         return { state: NEEDS, effects: next.effects.filter((effect) => effect !== 'wake') };
+      }
     }
   }
 
@@ -910,6 +913,11 @@ export class WorkloadController {
     this.close();
     this.#parts.onRetired(this);
   }
+}
+
+/** Whether the start that is asked for is made though who has asked is gone by then: a hub or a user that has stopped needs nothing. */
+function mayOutlast(cause: WakeCause): boolean {
+  return cause !== 'hub' && cause !== 'user';
 }
 
 const NEEDS: LifecycleState = { kind: 'starting', phase: 'needs' };

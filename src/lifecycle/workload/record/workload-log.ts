@@ -165,9 +165,12 @@ function describeStop(before: LifecycleState, context: TransitionContext): Trans
     case 'unknown':
     case 'missing':
       return info('asleep', `${context.name} is asleep`);
+    case 'starting':
+      if (awaitsNeeds(before))
+        return info('called-off', `${context.name} is not started after all${because(context)}`);
+      return info('stopped', `${describeStopper(context)}${because(context)}`);
     case 'ready':
     case 'paused':
-    case 'starting':
       return info('stopped', `${describeStopper(context)}${because(context)}`);
     case 'failed':
     case 'stopped':
