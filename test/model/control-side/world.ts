@@ -208,9 +208,11 @@ export class World {
   readonly #askedWaiting = new Set<string>();
   /**
    * Workloads that are being started, from the moment on at which they have their places: they wait for their turn, or for what they
-   * need, or are woken. Each with all that started with it then.
+   * need, or are woken. Each with all that got a place with it then; without a limit nothing gets one but what runs.
    */
   readonly #placed = new Map<string, ReadonlySet<string>>();
+  /** Workloads that wait for their turn since before there was a limit: they ask for their places only then. */
+  readonly #unplaced = new Set<string>();
   /** Those of them that have had their places since before the last table, or the last limit. */
   readonly #placedBefore = new Set<string>();
   /** Workloads that were paused when somebody began to stop them. */
@@ -221,8 +223,6 @@ export class World {
   #isResting = false;
   draining = false;
   hasRoomFor = Number.POSITIVE_INFINITY;
-  /** Since when there is a limit, on the monotonic clock: what was under way then goes on. */
-  #limitedMs = 0;
 
   private constructor({
     clock,
@@ -735,15 +735,24 @@ export class World {
     this.#notePlaces();
   }
 
+  get #isLimited(): boolean {
+    return Number.isFinite(this.hasRoomFor);
+  }
+
   #notePlaces(): void {
     for (const key of this.#placed.keys()) if (this.#servicesOn(key).length === 0) this.#giveBack(key);
     for (const { service } of this.reconciler.current.entries.values()) {
       const key = workloadKey(service.workload);
       const { state = ABSENT, isQueued = false } = this.#controllerOf(key) ?? {};
+      if (!isQueued) this.#unplaced.delete(key);
+      else if (!this.#isLimited && !this.#placed.has(key)) this.#unplaced.add(key);
       if (!isQueued && state.kind !== 'starting') this.#giveBack(key);
       // What others start has no place of ours.
-      else if (isQueued || awaitsNeeds(state) || isWaking(state))
-        this.#placed.set(key, this.#placed.get(key) ?? this.#chainOf(key));
+      else if ((isQueued && !this.#unplaced.has(key)) || awaitsNeeds(state) || isWaking(state))
+        this.#placed.set(
+          key,
+          this.#placed.get(key) ?? (this.#isLimited ? this.#chainOf(key) : new Set([key])),
+        );
     }
   }
 
@@ -813,25 +822,35 @@ export class World {
     });
   }
 
-  /** Nothing takes room but the workloads of services, and those that clients of former services still use. */
+  /**
+   * What is awake, or has got a place with something that is being started, takes room; nothing else does but what clients of former
+   * services still use.
+   */
   #checkRoom(): readonly string[] {
-    const [{ taken } = { taken: 0 }] = this.lifecycle.room.figures?.awake ?? [];
+    const [told] = this.lifecycle.room.figures?.awake ?? [];
+    if (told === undefined) return [];
+    const { taken, services: names } = told;
     const services = [...this.reconciler.current.entries.values()].map(({ service }) => service);
     const containers = services.map(({ workload }) => workloadName(workload));
     for (const { container } of this.#clients) containers.push(container);
     const most = new Set(containers).size;
     const found = taken > most ? [`${taken} places are taken by ${most} workloads`] : [];
+    const counted = new Set(
+      names.map((name) => this.lifecycle.find(name)?.workload).map((one) => one && workloadKey(one)),
+    );
+    for (const key of this.#listAwake()) if (!counted.has(key)) found.push(`${key} takes no place`);
     return [...found, ...services.flatMap((service) => this.#checkChain(service))];
   }
 
-  /** Who waits for what it needs has got places for all of it. */
-  #checkChain({ name, workload, dependsOn }: Service): readonly string[] {
+  /** Who is being started has got places for all that starts with it. */
+  #checkChain({ name, workload, dependsOn, dependants }: Service): readonly string[] {
     const { state = ABSENT } = this.lifecycle.find(name) ?? {};
-    if (!awaitsNeeds(state) || this.#placedBefore.has(workloadKey(workload))) return [];
-    const lacking = dependsOn.filter(
-      (one) => this.lifecycle.find(one.name)?.account.report.waitsIn === 'room',
+    const isPlaced = awaitsNeeds(state) || isWaking(state);
+    if (!isPlaced || this.#placedBefore.has(workloadKey(workload))) return [];
+    const lacking = [...dependants, ...dependsOn.map((one) => one.name)].filter(
+      (one) => this.lifecycle.find(one)?.account.report.waitsIn === 'room',
     );
-    return lacking.map((one) => `${name} waits for ${one.name}, which has no place`);
+    return lacking.map((one) => `${name} is being started without ${one}, which has no place`);
   }
 
   /** No client starts what is not on demand, and nothing is started before what it depends on. */
@@ -839,15 +858,13 @@ export class World {
     // Who got its places got those of all that starts with it. What others start is no reason to lose them.
     const isPlaced = [...this.#placed.values()].some((chain) => chain.has(key));
     this.#notePlaces();
-    const others = this.#countAwake(key);
-    const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
+    const others = [...this.#listAwake()].filter((one) => one !== key).length;
     // What is paused has its place already, and so has what is just seen to have stopped.
     const { observation, account } = this.#controllerOf(key) ?? {};
     // Whoever came while it was being stopped has it started again at once.
     const isAgain = account?.timeline.at(-2)?.life === 'stopping';
     const hasPlace = this.#stopsAwake === key || isAgain || observation?.state === 'paused' || isPlaced;
-    if (this.hasRoomFor < others + 1 && isSettled && !hasPlace)
-      return `${others} of ${this.hasRoomFor} are awake`;
+    if (this.hasRoomFor < others + 1 && !hasPlace) return `${others} of ${this.hasRoomFor} are awake`;
     const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
       dependsOn.filter(({ name, condition }) => !this.#isThere(name, condition)),
     );
@@ -857,11 +874,8 @@ export class World {
     return `it is ${availability}`;
   }
 
-  /**
-   * How many other workloads are awake, or on their way to or from that, as far as the proxy has been told, or start with one that is
-   * being started.
-   */
-  #countAwake(key: string): number {
+  /** What is awake, or on its way to or from that, as far as the proxy has been told, or starts with one that is being started. */
+  #listAwake(): ReadonlySet<string> {
     const awake = new Set<string>();
     for (const { service } of this.reconciler.current.entries.values()) {
       const { state = ABSENT } = this.lifecycle.find(service.name) ?? {};
@@ -871,13 +885,12 @@ export class World {
       const now = this.#chainOf(holder);
       for (const one of chain) if (now.has(one)) awake.add(one);
     }
-    awake.delete(key);
-    return awake.size;
+    return awake;
   }
 
   /** How many may be awake from now on. */
   limit(isLimited: boolean): void {
-    if (isLimited && !Number.isFinite(this.hasRoomFor)) this.#limitedMs = this.clock.monotonicMs();
+    this.#notePlaces();
     this.#notePlacedBefore();
     this.hasRoomFor = isLimited ? MAX_AWAKE : Number.POSITIVE_INFINITY;
     const maxAwake = isLimited ? MAX_AWAKE : undefined;
