@@ -1,31 +1,39 @@
 /** `GET /metrics` of a proxy as it runs. */
 import type { AboutAnswer } from '../../src/status/api/answers.ts';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startApiProxy } from '../support/api-proxy.ts';
-import { freePort } from '../support/free-ports.ts';
+import { freePort, freePorts } from '../support/free-ports.ts';
 import { readMetrics } from '../support/metrics-text.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 
-/** Answers with as much as it was sent. */
-const ECHO = 'require("node:net").createServer((c) => c.pipe(c)).listen(process.env.PORT, "127.0.0.1")';
+/** Says everything twice, by TCP and UDP. */
+const ECHO = `
+require("node:net").createServer((c) => c.on("data", (data) => c.write(data + data)).on("end", () => c.end())).listen(process.env.PORT, "127.0.0.1");
+const socket = require("node:dgram").createSocket("udp4").bind(process.env.PORT, "127.0.0.1");
+socket.on("message", (m, { port, address }) => [m, m].forEach((it) => socket.send(it, port, address)));
+`.replaceAll('\n', ' ');
+
+const TOKEN = { authorization: 'Bearer s3cret' };
 
 describe('the metrics of a proxy', () => {
   const start = async (status = '') => {
-    const [port, bad, udp, target] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const [port = 0, bad = 0, udp = 0, echo = 0, target = 0] = await freePorts(5);
     const services = `
   app:
     command: [${process.execPath}, -e, '${ECHO}']
     env: { PORT: "${target}" }
     ports: ["127.0.0.1:${port}:${target}"]
+    udp_ports: ["127.0.0.1:${echo}:${target}"]
   bad: { command: [sh, -c, "exit 3"], ports: ["127.0.0.1:${bad}:${target}"] }
   closed: { command: [sleep, "60"], allow_list: [10.9.8.7], ports: ["127.0.0.1:${await freePort()}:${target}"] }
-  dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
+  dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"], udp_queue_datagrams: 1 }
 `;
     const started = await startApiProxy(services, { status });
     return {
-      ...{ ...started, port, bad, services, listener: `127.0.0.1:${port}/tcp` },
+      ...{ ...started, port, bad, echo, udp, services, listener: `127.0.0.1:${port}/tcp` },
       scrape: async () => readMetrics((await started.ask('/metrics')).body),
     };
   };
@@ -55,10 +63,54 @@ describe('the metrics of a proxy', () => {
     await ending(client);
     let after = during;
     while (after.value('lazy_proxy_connections', of) !== 0) after = await scrape();
-    for (const direction of ['up', 'down'])
-      expect(after.value('lazy_proxy_connection_bytes_total', { ...of, direction }), direction).toBe(5);
+    for (const [direction, bytes] of Object.entries({ up: 5, down: 10 }))
+      expect(after.value('lazy_proxy_connection_bytes_total', { ...of, direction }), direction).toBe(bytes);
     expect(after.value('lazy_proxy_connections_accepted_total', of)).toBe(1);
     await sockets.close();
+  });
+
+  test('count flows, datagrams each way, and those that were dropped by why', async () => {
+    const { scrape, echo, udp } = await start();
+    const socket = createSocket('udp4');
+    onTestFinished(() => void socket.close());
+    const answered = new Promise<void>((resolve) => {
+      let count = 0;
+      socket.on('message', () => ++count === 2 && resolve());
+    });
+    socket.send('hello', echo, '127.0.0.1');
+    await answered;
+    const of = { service: NAME, listener: `127.0.0.1:${echo}/udp` };
+    const during = await scrape();
+    expect(during.value('lazy_proxy_flows', of)).toBe(1);
+    expect(during.value('lazy_proxy_flows_accepted_total', of)).toBe(1);
+    expect(during.value('lazy_proxy_datagrams_total', { ...of, direction: 'up' })).toBe(1);
+    expect(during.value('lazy_proxy_datagrams_total', { ...of, direction: 'down' })).toBe(2);
+    expect(during.value('lazy_proxy_datagrams_dropped_total', { ...of, reason: 'not-ready' })).toBe(0);
+    // It keeps one datagram while it wakes, and never answers.
+    for (let count = 0; count < 3; count++) socket.send('hello', udp, '127.0.0.1');
+    const full = { service: 'dns', listener: `127.0.0.1:${udp}/udp`, reason: 'queue-datagrams' };
+    while ((await scrape()).value('lazy_proxy_datagrams_dropped_total', full) !== 2);
+  });
+
+  test('count sleeps by why, and the time in each state', async () => {
+    const { scrape, ask } = await start(', token: s3cret');
+    const act = async (action: string) => {
+      const path = `/api/services/${NAME}/${action}`;
+      expect((await ask(path, { method: 'POST', headers: TOKEN })).status).toBe(200);
+    };
+    const secondsIn = async (state: string) =>
+      (await scrape()).value('lazy_proxy_workload_state_seconds_total', { service: NAME, state });
+    expect(await secondsIn('awake')).toBe(0);
+    await act('wake');
+    while ((await secondsIn('awake')) === 0);
+    await act('sleep');
+    const sleeps = async (reason: string) =>
+      (await scrape()).value('lazy_proxy_sleeps_total', { service: NAME, reason });
+    while ((await sleeps('hand')) !== 1);
+    expect(await sleeps('idle')).toBe(0);
+    const [awake, asleep] = [await secondsIn('awake'), (await secondsIn('asleep')) ?? 0];
+    while (((await secondsIn('asleep')) ?? 0) <= asleep);
+    expect(await secondsIn('awake')).toBe(awake);
   });
 
   test('count a wake that has failed by its reason, and the client that got nothing', async () => {
