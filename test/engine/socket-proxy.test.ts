@@ -73,9 +73,18 @@ test('what a container printed is left out with the reason where logs are refuse
   const failed = await proxy.waitForLog('wake-failed');
   expect(failed.msg).toMatch(/exit code 3/);
   await waitUntil(() => socket.refused().some((what) => what.endsWith('/logs')));
+  await waitUntil(async () => (await read('broken')).wakes[0]?.output_problem !== undefined);
   const { wakes } = await read('broken');
-  expect(wakes).toMatchObject([{ result: 'failed', reason: expect.stringMatching(/exit code 3/) }]);
+  expect(wakes).toMatchObject([
+    {
+      result: 'failed',
+      reason: expect.stringMatching(/exit code 3/),
+      output_problem: expect.stringMatching(/403/),
+    },
+  ]);
   expect(wakes[0]?.output).toBeUndefined();
+  const { stdout } = await runCli(['explain', 'broken', '--url', proxy.statusUrl]);
+  expect(stdout).toMatch(/what it had printed can't be read: .*403/);
   const told = await proxy.waitForLog(({ msg }) => /403/.test(msg));
   expect(told.msg).not.toMatch(/[<\n]/);
 });

@@ -5,10 +5,11 @@ import { type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type AskApi, startApiProxy } from '../support/api-proxy.ts';
 import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
-import { freePort } from '../support/free-ports.ts';
+import { freePort, freePorts } from '../support/free-ports.ts';
 import { readMetrics } from '../support/metrics-text.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ending, Sockets } from '../support/sockets.ts';
+import { greetingOf } from '../support/tls-greeting.ts';
 
 const TOKEN = { headers: { authorization: 'Bearer s3cret' } };
 
@@ -262,50 +263,62 @@ describe('what may be done by the API', () => {
     await until('shop/db', 'stopped');
   });
 
-  test('cuts every kind of client, and the service sleeps', async () => {
-    const [door, tcp, udp, target] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  test('cuts every kind of client, and the service goes to sleep', async () => {
+    const [door, secure, tcp, udp, target] = await freePorts(5);
+    // It would not let its clients go by itself. Whoever names no path over TCP, or greets as TLS does, is answered as well.
     const server = `
+      process.on("SIGTERM", () => {});
       const { PORT } = process.env;
-      const app = require("node:http").createServer((request, response) => response.write("begun"));
-      app.on("upgrade", (request, socket) => socket.on("error", () => {}).write(UPGRADED)).listen(PORT);
+      const app = require("node:http").createServer((request, response) => request.url === "/begun" && response.write("begun"));
+      app.on("upgrade", (request, socket) => socket.on("error", () => {}).write("HTTP/1.1 101 Switching\\r\\nconnection: upgrade\\r\\nupgrade: x\\r\\n\\r\\n"));
+      app.on("clientError", (error, socket) => socket.write("what?")).listen(PORT);
       const datagrams = require("node:dgram").createSocket("udp4").bind(PORT);
       datagrams.on("message", (message, { port, address }) => datagrams.send(message, port, address));
-    `.replace(
-      'UPGRADED',
-      JSON.stringify('HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
-    );
+    `;
     const services = JSON.stringify({
       app: {
         command: [process.execPath, '-e', server],
         env: { PORT: String(target) },
         ports: [`127.0.0.1:${tcp}:${target}`],
         udp_ports: [`127.0.0.1:${udp}:${target}`],
-        hosts: ['app.localhost'],
-        http_port: target,
+        ...{ hosts: ['app.localhost'], http_port: target, tls_hosts: ['tls.localhost'], https_port: target },
+        stop_timeout: '60s',
       },
     });
-    const settings = `http: { listen: "127.0.0.1:${door}" }\n`;
+    const settings = `http: { listen: "127.0.0.1:${door}", https: "127.0.0.1:${secure}" }\n`;
     const { ask } = await startApiProxy(`  ${services}\n`, { status: ', token: s3cret', settings });
     const get = async () => (await ask('/api/services/app')).json as ServiceDetailAnswer;
-    const REQUEST = 'GET / HTTP/1.1\r\nhost: app.localhost\r\n';
-    const clients = await Promise.all([tcp, door, door].map((port) => sockets.connect(port)));
-    const upgrade = `${REQUEST}connection: upgrade\r\nupgrade: x\r\n\r\n`;
-    for (const [index, text] of [`${REQUEST}\r\n`, `${REQUEST}\r\n`, upgrade].entries()) {
-      clients[index]?.write(text);
-      await once(clients[index] as NodeJS.EventEmitter, 'data');
-    }
+    const requestOf = (path: string, more = '') =>
+      `GET ${path} HTTP/1.1\r\nhost: app.localhost\r\n${more}\r\n`;
+    const upgrade = requestOf('/', 'connection: upgrade\r\nupgrade: x\r\n');
+    const talks = [
+      [tcp, requestOf('/begun')],
+      [door, requestOf('/begun')],
+      [door, upgrade],
+      [secure, await greetingOf('tls.localhost')],
+    ] as const;
+    const clients = await Promise.all(
+      talks.map(async ([port = 0, first]) => {
+        const client = await sockets.connect(port);
+        client.write(first);
+        await once(client, 'data');
+        return client;
+      }),
+    );
+    const unanswered = await sockets.connect(door ?? 0);
+    unanswered.write(requestOf('/silent'));
     const flow = createSocket('udp4');
     onTestFinished(() => void flow.close());
     flow.send('x', udp, '127.0.0.1');
     await once(flow, 'message');
-    expect((await get()).why).toMatchObject({ connections: 3, flows: 1 });
+    while ((await get()).why.connections !== 5);
+    expect((await get()).why).toMatchObject({ flows: 1 });
     const sleep = (query = '') => ask(`/api/services/app/sleep${query}`, { method: 'POST', ...TOKEN });
-    expect((await sleep()).json).toMatchObject({ status: 409, detail: expect.stringContaining('4 clients') });
-    const cut = clients.map((client) => ending(client));
+    expect((await sleep()).json).toMatchObject({ status: 409, detail: expect.stringContaining('6 clients') });
+    const cut = [...clients, unanswered].map((client) => ending(client));
     expect((await sleep('?force=true')).status).toBe(200);
     await Promise.all(cut);
-    while ((await get()).state !== 'stopped');
-    expect(await get()).toMatchObject({ leases: [], wakes: [{ result: 'ready' }], sleeps: { hand: 1 } });
+    expect(await get()).toMatchObject({ state: 'stopping', leases: [], wakes: [{ result: 'ready' }] });
   });
 
   test('does not put to sleep what a hub needs, by force neither', async () => {

@@ -203,23 +203,26 @@ function listWakes(wakes: readonly WakeAnswer[], parts: ExplanationParts): reado
   // What was printed before the last one that worked is no longer of interest.
   const worked = wakes.findIndex(({ result }) => result === 'ready');
   const failed = worked < 0 ? wakes : wakes.slice(0, worked);
-  const told = failed.find(({ output = [] }) => output.length > 0);
+  const told = failed.find(
+    ({ output = [], output_problem: problem }) => output.length > 0 || problem !== undefined,
+  );
   return [
     ...wakes.slice(0, MAX_WAKES).flatMap((wake) => describeWake(wake, parts, { isTold: wake === told })),
     ...(left > 0 ? [`… and ${left} more (status --json)`] : []),
   ];
 }
 
-/** What it has printed is shown of the newest one of which that is known. */
+/** What it has printed is shown of the newest one of which that is known, or why it isn't. */
 function describeWake(
   wake: WakeAnswer,
   { times, hasToken }: ExplanationParts,
   { isTold }: { readonly isTold: boolean },
 ): readonly string[] {
-  const { at, cause, result, reason, output = [] } = wake;
+  const { at, cause, result, reason, output = [], output_problem: problem } = wake;
   const outcome = { ready: 'ready after', failed: 'failed after', ended: 'ended after' }[result];
   const line = `${formatMoment(at, times)} ${cause}: ${outcome} ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
   if (!isTold) return [line];
+  if (problem !== undefined) return [line, `  what it had printed can't be read: ${problem}`];
   if (output.length === 1 && output[0] === HIDDEN)
     return [line, `  what it had printed is hidden: ${hasToken ? SHOWN_BY_TOKEN : NO_TOKEN}`];
   return [line, ...output.map((text) => `  | ${text}`)];

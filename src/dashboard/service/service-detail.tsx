@@ -172,17 +172,30 @@ function LastOutput({
   const { wakes } = detail;
   const worked = wakes.findIndex(({ result }) => result === 'ready');
   const failed = worked < 0 ? wakes : wakes.slice(0, worked);
-  const last = failed.find(({ output = [] }) => output.length > 0);
-  if (lookOf(detail) !== 'failed' || last?.output === undefined) return null;
+  const last = failed.find(
+    ({ output = [], output_problem: problem }) => output.length > 0 || problem !== undefined,
+  );
+  if (lookOf(detail) !== 'failed' || last === undefined) return null;
   const when = last === wakes[0] ? '' : `, woken ${formatClockTime(parseTime(last.at), { seconds: true })}`;
   return (
     <Part title={`What it printed last${when}`}>
-      <Output lines={last.output} {...parts} />
+      <Output lines={last.output ?? []} problem={last.output_problem} {...parts} />
     </Part>
   );
 }
 
-function Output({ lines, steerer, canShow }: { readonly lines: readonly string[] } & OutputParts) {
+function Output({
+  lines,
+  problem,
+  steerer,
+  canShow,
+}: { readonly lines: readonly string[]; readonly problem?: string | undefined } & OutputParts) {
+  if (problem !== undefined)
+    return (
+      <p class="hint">
+        It can't be read: <Foreign text={problem} />
+      </p>
+    );
   if (lines.length === 1 && lines[0] === HIDDEN)
     return (
       <p class="hint">

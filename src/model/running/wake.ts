@@ -19,6 +19,8 @@ export interface Wake {
   readonly reason?: string;
   /** What the workload had printed last when the start failed, oldest line first. It may hold secrets. */
   readonly output?: readonly string[];
+  /** Why that could not be read, in the engine's words. */
+  readonly outputProblem?: string;
 }
 
 /**

@@ -54,7 +54,7 @@ function writeWorkload(
   const day = timeline.slice(Math.max(0, first));
   return JSON.stringify({
     ...rest,
-    wakes: wakes.slice(-maxWakes).map(({ output: _, ...wake }) => wake),
+    wakes: wakes.slice(-maxWakes).map(({ output: _, outputProblem: __, ...wake }) => wake),
     timeline: day.flatMap(({ atMs, life }) => [atMs, LIVES.indexOf(life)]),
   });
 }

@@ -61,6 +61,8 @@ export interface WakeAnswer extends PhasesAnswer {
   readonly reason?: string;
   /** `['***']` where it may not be read without the token. */
   readonly output?: readonly string[];
+  /** Why that could not be read. */
+  readonly output_problem?: string;
 }
 
 export interface LeaseAnswer {

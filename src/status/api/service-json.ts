@@ -175,13 +175,14 @@ function renderReport(
 }
 
 export function renderWake(
-  { atMs, cause, result, reason, phases, output }: Wake,
+  { atMs, cause, result, reason, phases, output, outputProblem }: Wake,
   { showOutput }: { readonly showOutput: boolean },
 ): WakeAnswer {
   return {
     ...{ at: formatTimestamp(atMs), cause, result, ...(reason !== undefined && { reason }) },
     ...renderPhases(phases),
     ...(output !== undefined && { output: showOutput ? output : [HIDDEN] }),
+    ...(outputProblem !== undefined && { output_problem: outputProblem }),
   };
 }
 

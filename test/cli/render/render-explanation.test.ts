@@ -51,6 +51,13 @@ test('says which requests wake a web service, where a mere connection wakes noth
   ]);
 });
 
+test('says why nobody knows what a workload had printed', () => {
+  const phases = { engine_ms: 1, health_ms: 0, port_ms: 0 };
+  const wake = { at: '2026-03-10T12:00:00Z', cause: 'for 10.0.0.5:1', result: 'failed', ...phases } as const;
+  const lines = explain({ wakes: [{ ...wake, reason: 'exit code 3', output_problem: '403 Forbidden' }] }, {});
+  expect(lines).toContain("    what it had printed can't be read: 403 Forbidden");
+});
+
 test('says of each host which certificate a client gets', () => {
   const certificates = [
     { host: 'wiki.lan', kind: 'file', path: '/certs/lan.pem', until: '2026-03-10T12:00:00Z' },

@@ -88,6 +88,15 @@ describe('EventStream', () => {
     });
   });
 
+  test('sends nobody what a workload has printed: who has shown a token and who has not get the same events', () => {
+    const client = join();
+    const phases = { room: 0, queue: 0, dependencies: 0, engine: 1, health: 0, port: 0 };
+    const wake = { cause: 'for 10.0.0.5:1', atMs: 0, phases, result: 'failed', output: ['hunter2'] } as const;
+    happenings.tell({ kind: 'woken', service: 'db', wake });
+    expect(client.events).toEqual(['woken']);
+    expect(client.written.join('')).not.toContain('hunter2');
+  });
+
   test('sends who comes back what it has missed', () => {
     const client = join();
     tell(3);

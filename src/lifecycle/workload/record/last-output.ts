@@ -11,6 +11,9 @@ const LOG_INTERVAL_MS = 10_000;
 /** And within this time they are not read again: starts that fail faster have the same lines. */
 const READ_INTERVAL_MS = 250;
 
+/** What was read; undefined where nobody wants to know it any more. */
+type Read = { readonly lines: readonly string[] } | { readonly problem: string } | undefined;
+
 /**
  * What a workload had printed last when its start failed: goes to the log, and is kept until a start works. It may hold
  * secrets, so nothing that is open to everybody shows it. `close()` ends it.
@@ -21,7 +24,7 @@ export class LastOutput {
   readonly #logger: Logger;
   readonly #closed = new AbortController();
   #lines: readonly string[] = [];
-  #reading: { readonly atMs: number; readonly lines: Promise<readonly string[] | undefined> } | undefined;
+  #reading: { readonly atMs: number; readonly result: Promise<Read> } | undefined;
   #loggedAtMs: number | undefined;
   /** How often it was told that a start has worked. */
   #forgotten = 0;
@@ -46,25 +49,24 @@ export class LastOutput {
 
   /**
    * Reads the lines and keeps them; logs them, unless that was done a moment ago. Never rejects.
-   * @returns the lines; undefined where they were not read.
    * @param options.of what failed; where its check printed nothing, the workload's own lines count.
    */
   read(
     workload: Workload,
     options: { readonly service: string; readonly of: OutputRequest['of'] },
-  ): Promise<readonly string[] | undefined> {
+  ): Promise<Read> {
     const atMs = this.#clock.monotonicMs();
     if (this.#reading !== undefined && atMs - this.#reading.atMs < READ_INTERVAL_MS)
-      return this.#reading.lines;
-    const lines = this.#readNow(workload, options);
-    this.#reading = { atMs, lines };
-    return lines;
+      return this.#reading.result;
+    const result = this.#readNow(workload, options);
+    this.#reading = { atMs, result };
+    return result;
   }
 
   async #readNow(
     workload: Workload,
     { service, of }: { readonly service: string; readonly of: OutputRequest['of'] },
-  ): Promise<readonly string[] | undefined> {
+  ): Promise<Read> {
     const forgotten = this.#forgotten;
     try {
       const lines = await this.#readFirst(workload, of === 'check' ? ['check', 'workload'] : ['workload']);
@@ -72,19 +74,20 @@ export class LastOutput {
       if (this.#closed.signal.aborted || this.#forgotten !== forgotten) return undefined;
       this.#lines = lines;
       const nowMs = this.#clock.monotonicMs();
-      if (this.#loggedAtMs !== undefined && nowMs - this.#loggedAtMs < LOG_INTERVAL_MS) return lines;
+      if (this.#loggedAtMs !== undefined && nowMs - this.#loggedAtMs < LOG_INTERVAL_MS) return { lines };
       this.#loggedAtMs = nowMs;
       // The backend has logged each line as it came.
-      if (this.#backend.logsOutput === true && this.#logger.shows?.('info') !== false) return lines;
+      if (this.#backend.logsOutput === true && this.#logger.shows?.('info') !== false) return { lines };
       for (const line of lines) {
         this.#logger.warn({ event: 'last-output', service }, `${service} | ${line}`);
       }
-      return lines;
+      return { lines };
     } catch (error) {
-      if (this.#closed.signal.aborted) return undefined;
-      const message = `${service}: its last output can't be read: ${messageOf(error)}`;
+      if (this.#closed.signal.aborted || this.#forgotten !== forgotten) return undefined;
+      const problem = messageOf(error);
+      const message = `${service}: its last output can't be read: ${problem}`;
       this.#logger.debug({ event: 'last-output', service }, message);
-      return undefined;
+      return { problem };
     }
   }
 

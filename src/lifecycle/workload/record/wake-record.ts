@@ -275,13 +275,13 @@ export class WakeRecord {
     ...of
   }: { readonly workload: Service['workload'] } & Parameters<LastOutput['read']>[1]): Promise<void> {
     const { last } = this;
-    const output = await this.#output.read(workload, of);
+    const read = await this.#output.read(workload, of);
     // By its time, since another start may have failed meanwhile, and this wake may have been amended by an explanation.
     const wake = this.#kept?.findLast(({ atMs }) => atMs === last?.atMs);
-    if (wake === undefined || output === undefined || output.length === 0) return;
-    // Copies of the bytes: a string that is cut from a long line keeps the whole line in memory.
-    const lines = output.map((line) => Buffer.from(line.slice(0, MAX_OUTPUT_CHARS)).toString());
-    this.#amend(wake, { output: lines });
+    if (wake === undefined || read === undefined) return;
+    if ('problem' in read) return void this.#amend(wake, { outputProblem: copyLine(read.problem) });
+    if (read.lines.length === 0) return;
+    this.#amend(wake, { output: read.lines.map(copyLine) });
     const older = this.kept.filter((kept) => kept.output !== undefined).slice(0, -MAX_OUTPUTS);
     for (const kept of older) {
       const { output: _, ...rest } = kept;
@@ -309,6 +309,11 @@ export class WakeRecord {
     this.#failure = reason;
     this.#logger.warn({ event: 'wake-explained', service }, `${service} did not become ready: ${why}`);
   }
+}
+
+/** A copy of the bytes: a string that is cut from a long line keeps the whole line in memory. */
+function copyLine(line: string): string {
+  return Buffer.from(line.slice(0, MAX_OUTPUT_CHARS)).toString();
 }
 
 function roundPhases(phases: Wake['phases']): Wake['phases'] {

@@ -81,6 +81,9 @@ describe('the last output', () => {
     await fail();
     expect(output()).toEqual([]);
     expect(bench.lines).toContainEqual("db: its last output can't be read: 403 Forbidden");
+    expect(bench.controller('db').account.wakes.last).toMatchObject({
+      ...{ result: 'failed', reason: 'exit code 3', outputProblem: '403 Forbidden' },
+    });
     await fail();
     expect(bench.controller('db').state.kind).toBe('failed');
   });
