@@ -23,6 +23,7 @@ export type ProblemCode =
   | 'duplicate-service'
   | 'duplicate-workload'
   | 'listen-conflict'
+  | 'listen-failed'
   | 'host-conflict'
   | 'bad-certificate'
   | 'leads-back'

@@ -7,8 +7,8 @@ import { SwarmBackend } from '../backends/swarm/swarm-backend.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
 import { type ComposeOrder, readComposeOrder } from '../config/rules/compose-order.ts';
 import type { LabelPrefixes } from '../model/label-names.ts';
-import type { Observation } from '../model/running/observation.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Observation } from '../model/running/observation.ts';
 import { isSameData } from '../model/same-data.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
@@ -107,12 +107,12 @@ export class Engines {
     return [...new Map(all.map((ref) => [workloadRefKey(ref), ref])).values()];
   }
 
-  /** The engines that don't answer, and why. */
+  /** The engines that are used and don't answer, and why. */
   get problems(): readonly Problem[] {
-    return Object.entries(this.#engines).flatMap(([kind, { unreachable }]): readonly Problem[] => {
-      if (unreachable === undefined) return [];
-      const origin = { kind: 'engine', name: ENGINE_NAMES[kind as EngineKind] } as const;
-      return [{ code: 'engine-unreachable', severity: 'error', message: unreachable, origin }];
+    return this.standing.flatMap(({ name, problem }): readonly Problem[] => {
+      if (problem === undefined) return [];
+      const origin = { kind: 'engine', name } as const;
+      return [{ code: 'engine-unreachable', severity: 'error', message: problem, origin }];
     });
   }
 
@@ -204,7 +204,10 @@ export class Engines {
     const reason =
       kind === 'kubernetes' ? (said.reason ?? 'no answer') : adviseOnSocket(said.reason ?? 'no answer');
     const engine = this.#engines[kind];
+    const wasAway = engine.unreachable !== undefined;
     engine.unreachable = reachable ? undefined : reason;
+    // That it is away is told once; why it still is, the status says.
+    if (wasAway && !reachable && kind !== 'kubernetes') return;
     // Containers and Swarm services are behind the same socket: one line tells of both.
     if (kind === 'swarm' && this.#engines.docker.opened) return;
     const advice = reachable ? '' : this.#adviseWithout(kind);

@@ -3,6 +3,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
+import type { IsBound } from '../apply/describe-plan.ts';
 import type { Backend } from '../backends/backend.ts';
 import { parseEngineAddress } from '../backends/engine/engine-address.ts';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
@@ -15,13 +16,12 @@ import {
 } from '../config/resolve-settings.ts';
 import type { SettingsFlags } from '../config/settings.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
-import type { IsBound } from '../apply/describe-plan.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 import { Admission } from '../relay/access/admission.ts';
-import { loadTrim } from '../relay/native/load-trim.ts';
 import { createClientCounts } from '../relay/access/client-counts.ts';
+import { loadTrim } from '../relay/native/load-trim.ts';
 import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
 import { createTcpRelay } from '../relay/tcp/create-tcp-relay.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
@@ -31,15 +31,15 @@ import type { ConfigFile } from '../sources/config-file.ts';
 import { Access } from '../status/access.ts';
 import type { Api } from '../status/api/api.ts';
 import type { MetricsPage } from '../status/metrics/metrics-page.ts';
-import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
+import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { AfterLoad } from '../system/after-load.ts';
 import type { Clock } from '../system/clock.ts';
-import { Happenings } from '../system/happenings.ts';
 import { Descriptors, readDescriptorLimit } from '../system/descriptors.ts';
+import { Happenings } from '../system/happenings.ts';
 import type { Logger } from '../system/log/logger.ts';
-import { StateFolder } from '../system/state/state-folder.ts';
 import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
+import { StateFolder } from '../system/state/state-folder.ts';
 import { buildTable } from '../table/build-table.ts';
 import { describeConfig } from './effective-config.ts';
 import { Engines, findNeededEngines } from './engines.ts';
@@ -52,6 +52,7 @@ import {
   collectWorkloadProblems,
   findForbiddenUrls,
   findRefusedWebhooks,
+  findUnboundFronts,
   findWorkloadProblems,
 } from './workload-problems.ts';
 
@@ -406,6 +407,7 @@ export class LazyProxy {
           ...this.#engines.problems,
           ...this.#problems(),
           ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime, this.#explainUrl),
+          ...findUnboundFronts(resolve(this.#options), this.#runtime),
           ...findRefusedWebhooks(resolve(this.#options), this.#runtime),
           ...this.#runtime.certificates.findProblems(),
           ...this.#runtime.certificates.findUncovered(this.#runtime.reconciler.current),

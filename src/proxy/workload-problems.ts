@@ -1,13 +1,15 @@
+import type { ListenerStatus } from '../apply/listener-set.ts';
+import { type FieldName, labelSuffix } from '../config/fields.ts';
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { describeMissing } from '../lifecycle/run/obstacle.ts';
-import { type FieldName, labelSuffix } from '../config/fields.ts';
-import { describePublished, type Observation } from '../model/running/observation.ts';
 import { type Origin, originOfItem } from '../model/origin.ts';
-import type { Problem } from '../model/problem.ts';
-import type { ListenerSpec, Service, ServiceUrl } from '../model/service.ts';
+import { formatCount, type Problem } from '../model/problem.ts';
+import { describePublished, type Observation } from '../model/running/observation.ts';
+import { formatListenAddress, type ListenerSpec, type Service, type ServiceUrl } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
 import { findWebPort } from '../model/web.ts';
 import { describeWorkloadRef, toWorkloadRef } from '../model/workload.ts';
+import { PORT_HELD } from '../system/net/bind-error.ts';
 import type { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -50,6 +52,42 @@ export function findRefusedWebhooks(
       { code: 'invalid-url', severity: 'warning', message, origin: originOfItem(origins.webhooks, index) },
     ];
   });
+}
+
+/** Front doors that are not bound. */
+export function findUnboundFronts(
+  { origins }: ResolvedSettings,
+  { fronts }: Pick<Runtime, 'fronts'>,
+): readonly Problem[] {
+  return fronts.list().flatMap(({ front, ...status }): readonly Problem[] => {
+    const name = front.tls ? 'http.https' : 'http.listen';
+    const failure = describeUnbound(`${formatListenAddress(front)}/tcp`, status);
+    if (failure === undefined) return [];
+    const message = `${name}: the front door ${failure}`;
+    return [{ code: 'listen-failed', severity: 'warning', message, origin: origins[name] }];
+  });
+}
+
+/** In one problem, since a service may listen on thousands. */
+function findUnbound(entry: TableEntry, listeners: WorkloadProblemParts['listeners']): readonly Problem[] {
+  const { name, listeners: specs } = entry.service;
+  const [first, ...others] = specs.flatMap((spec) => {
+    const failure = describeUnbound(`${formatListenAddress(spec)}/${spec.protocol}`, listeners.status(spec));
+    return failure === undefined ? [] : [failure];
+  });
+  if (first === undefined) return [];
+  const more = others.length === 0 ? '' : `; nor on ${formatCount(others.length)} more of its ports`;
+  return [ofWorkload(entry, 'listen-failed', `service ${name} ${first}${more}`)];
+}
+
+/** `can't listen on *:80/tcp: another process holds the port; …`; undefined where it listens, or was not tried yet. */
+function describeUnbound(
+  where: string,
+  { condition, error }: Pick<ListenerStatus, 'condition' | 'error'>,
+): string | undefined {
+  if (condition !== 'failed') return undefined;
+  const advice = error === PORT_HELD ? '; free it, or choose another one' : '';
+  return `can't listen on ${where}: ${error}${advice}; it is tried again until it can`;
 }
 
 /** Problems of services that show only at run time: in a start, or in what the engines report. */
@@ -105,6 +143,8 @@ export function findWorkloadProblems(
   const published = controller && describePublished(controller.observation, unbound);
   if (published !== undefined)
     problems.push(ofWorkload(entry, 'listen-conflict', `service ${name}: ${published}`));
+  // What a container publishes itself is why the port is taken, and told already.
+  else problems.push(...findUnbound(entry, listeners));
   const guess = controller && describeGuessedPort(service, controller.observation);
   if (guess !== undefined) {
     const origin = origins['hosts'] ?? ({ kind: 'default' } as const);

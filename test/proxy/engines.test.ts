@@ -1,10 +1,13 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import type { SettingsFlags } from '../../src/config/settings.ts';
-import { findNeededEngines, labelOptionsOf } from '../../src/proxy/engines.ts';
+import { Engines, type EnginesListener, findNeededEngines, labelOptionsOf } from '../../src/proxy/engines.ts';
 import { buildTable } from '../../src/table/build-table.ts';
 import { aFile } from '../support/builders.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { createRecordingLogger } from '../support/recording-logger.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
 
 function findNeeded(text: string, flags: SettingsFlags = {}) {
   const layers = { file: aFile(text), environment: EMPTY_ENVIRONMENT, flags };
@@ -48,4 +51,42 @@ describe('labelOptionsOf', () => {
     expect(labelOptionsOf('docker', settings).labels).toBe(false);
     expect(labelOptionsOf('swarm', settings).labels).toBe(false);
   });
+});
+
+test('an engine that goes away is told once, and the problem says what keeps it away by now', async () => {
+  const engine = await ScriptedEngine.start();
+  const [clock, logger] = [new FakeClock(), createRecordingLogger()];
+  const file = aFile(`docker: { socket: ${engine.socketPath} }\nservices: {}`);
+  const { settings } = resolveSettings({ file, environment: EMPTY_ENVIRONMENT, flags: {} });
+  const reached = vi.fn<EnginesListener['reached']>();
+  const ignored = [
+    'observed',
+    'runEnded',
+    'labelled',
+    'populated',
+    'ownChanged',
+    'refusedStarted',
+    'shared',
+    'renamed',
+  ];
+  const listener = {
+    ...Object.fromEntries(ignored.map((name) => [name, () => {}])),
+    ...{ servedKinds: () => new Set(['docker']), reached },
+  } as unknown as EnginesListener;
+  const engines = new Engines({ settings, env: {}, pollIntervalMs: undefined, clock, logger, listener });
+  onTestFinished(async () => {
+    await engines.close();
+    await engine.close();
+  });
+  await engines.open(['docker', 'swarm']);
+  expect(engines.problems).toEqual([]);
+  await engine.goAway();
+  await vi.waitFor(() => expect(engines.problems).toHaveLength(1));
+  while (!engines.problems[0]?.message.includes('there is no such socket')) await clock.advance(1_000);
+  // A swarm that nobody has or needs is not missed.
+  expect(engines.problems).toMatchObject([{ origin: { kind: 'engine', name: 'the Docker engine' } }]);
+  expect(logger.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
+    'cannot follow the Docker engine: the engine ended the event stream; trying again',
+  ]);
+  expect(reached.mock.calls.map(([, { reachable }]) => reachable)).toEqual([true, false]);
 });

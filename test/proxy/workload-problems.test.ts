@@ -1,20 +1,26 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ListenerStatus } from '../../src/apply/listener-set.ts';
 import type { WorkloadLabels } from '../../src/config/labels.ts';
+import type { ResolvedSettings } from '../../src/config/resolve-settings.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { Service } from '../../src/model/service.ts';
-import { NO_WEB } from '../../src/model/web.ts';
 import type { TableEntry } from '../../src/model/table.ts';
+import { NO_WEB } from '../../src/model/web.ts';
 import type { Runtime } from '../../src/proxy/runtime.ts';
-import { collectWorkloadProblems, findForbiddenUrls } from '../../src/proxy/workload-problems.ts';
-import { WebhookSender } from '../../src/status/webhook-sender.ts';
+import {
+  collectWorkloadProblems,
+  findForbiddenUrls,
+  findUnboundFronts,
+} from '../../src/proxy/workload-problems.ts';
 import { createContainerEvent } from '../../src/status/webhook-event.ts';
+import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { LabelUrlGuard } from '../../src/system/net/label-url-guard.ts';
+import { Bench } from '../lifecycle/bench.ts';
 import { aService, aTable, aUrl, aWebhook } from '../support/builders.ts';
 import { MISSING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
-import { Bench } from '../lifecycle/bench.ts';
 
 let bench: Bench;
 let sender: WebhookSender;
@@ -31,13 +37,13 @@ afterEach(async () => {
   sender.close();
   expect(await bench.close()).toBe(0);
 });
-const collect = (services: readonly Service[]) =>
+const collect = (services: readonly Service[], status: () => Partial<ListenerStatus> = () => ({})) =>
   collectWorkloadProblems(
     aTable(services),
     {
       lifecycle: bench.lifecycle,
       sender,
-      listeners: { status: () => ({}) } as unknown as Runtime['listeners'],
+      listeners: { status } as unknown as Runtime['listeners'],
     },
     explainUrl,
   ).map(formatProblem);
@@ -109,6 +115,39 @@ test('a port that the container publishes itself is a problem, and explains why 
   bench.backend.last.fail('port is already allocated', observation);
   await settle();
   expect(bench.controller('db').account.wakes.failure).toBe(`${why}: port is already allocated`);
+});
+
+test.each([
+  ['another process holds the port', '; free it, or choose another one'],
+  ['this machine does not have that address', ''],
+])('a port that is not bound is a problem: %s', (error, advice) => {
+  const listeners = [9_210, 9_211, 9_212].map(
+    (port) => ({ protocol: 'tcp', address: '', port, targetPort: 7 }) as const,
+  );
+  const service = aService({ listeners });
+  bench.add(service, STOPPED);
+  expect(collect([service], () => ({ condition: 'pending' }))).toEqual([]);
+  expect(collect([service], () => ({ condition: 'bound' }))).toEqual([]);
+  expect(collect([service], () => ({ condition: 'failed', error }))).toEqual([
+    `container db warning service db can't listen on *:9210/tcp: ${error}${advice}; it is tried again until it can; nor on 2 more of its ports`,
+  ]);
+});
+
+test('a front door that is not bound is a problem', () => {
+  const origin = { kind: 'file', file: 'lazy-proxy.yaml', line: 3, column: 9 } as const;
+  const find = (condition: 'bound' | 'failed') =>
+    findUnboundFronts(
+      { origins: { 'http.https': origin } } as unknown as ResolvedSettings,
+      {
+        fronts: {
+          list: () => [{ front: { address: '', port: 443, tls: true }, condition, error: 'not permitted' }],
+        },
+      } as unknown as Runtime,
+    ).map(formatProblem);
+  expect(find('bound')).toEqual([]);
+  expect(find('failed')).toEqual([
+    "lazy-proxy.yaml:3:9 warning http.https: the front door can't listen on *:443/tcp: not permitted; it is tried again until it can",
+  ]);
 });
 
 test('a webhook that may not be sent where its name leads is a problem once that was seen', async () => {

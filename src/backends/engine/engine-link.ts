@@ -1,9 +1,9 @@
 import { setMaxListeners } from 'node:events';
 import type { Observation } from '../../model/running/observation.ts';
+import { describeError } from '../../system/message-of.ts';
 import { abortable } from '../../system/waiting/abortable.ts';
 import { backoffMs } from '../../system/waiting/backoff.ts';
 import { linkSignals } from '../../system/waiting/link-signals.ts';
-import { describeError } from '../../system/message-of.ts';
 import type { EventFilter } from './engine-client.ts';
 import { type ConnectionFollower, type EngineConnection, RECONNECT } from './engine-connection.ts';
 import { EngineUnreachable } from './errors.ts';
@@ -45,7 +45,8 @@ export class EngineLink<T> {
   #session: AbortSignal | undefined;
   /** The events that came before the list. */
   #early: EngineEvent[] = [];
-  #told: boolean | undefined;
+  /** What the listener was told last: true, or why the engine is away. */
+  #told: true | string | undefined;
   #firstLook: () => void = () => {};
   #closing: Promise<void> | undefined;
 
@@ -209,8 +210,10 @@ export class EngineLink<T> {
   }
 
   #tell(reachable: boolean, reason?: string): void {
-    if (this.#told === reachable || this.#lifetime.signal.aborted) return;
-    this.#told = reachable;
+    // What keeps it away may be another thing by now: that the stream broke says less than that the socket is gone.
+    const told = reachable || (reason ?? '');
+    if (this.#told === told || this.#lifetime.signal.aborted) return;
+    this.#told = told;
     this.#options.listener.reachable(reachable, reason);
   }
 }

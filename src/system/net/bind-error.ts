@@ -1,8 +1,11 @@
+/** That of a port which somebody else listens on. */
+export const PORT_HELD = 'another process holds the port';
+
 /** Why a socket could not be bound, in words. Pure. */
 export function describeBindError(error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'EADDRINUSE':
-      return 'another process holds the port';
+      return PORT_HELD;
     case 'EADDRNOTAVAIL':
       return 'this machine does not have that address';
     case 'EACCES':

@@ -44,7 +44,13 @@ test('what happened while the engine was away is found when it returns, within 5
   expect(clock.monotonicMs() - returnedMs).toBeLessThan(5_000);
   expect(sink.last(KEY)?.state).toBe('stopped');
   expect(sink.snapshots.at(-1)).toMatchObject([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
-  expect(sink.reachability.map(({ reachable }) => reachable)).toEqual([true, false, true]);
+  // Why it is away is told again where that has changed.
+  expect(sink.reachability).toEqual([
+    { reachable: true, reason: undefined },
+    { reachable: false, reason: 'the engine ended the event stream' },
+    { reachable: false, reason: expect.stringContaining('ENOENT') },
+    { reachable: true, reason: undefined },
+  ]);
 });
 
 test.each(['/events', '/containers/json'])(
