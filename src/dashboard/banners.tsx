@@ -11,10 +11,14 @@ import type { Steerer } from './data/steering.ts';
 const MAX_LISTED = 50;
 
 export function Banners({ shown, steerer }: { readonly shown: Shown; readonly steerer: Steerer }) {
-  const { link, reload, problems } = shown;
+  const { about, link, reload, problems } = shown;
+  const away = about?.engines.filter(({ answers }) => !answers) ?? [];
   const refused = reload?.refused_since === undefined ? undefined : reload;
   const others = problems.filter(
-    (problem) => refused?.problems.every((known) => !isSameFinding(known, problem)) ?? true,
+    (problem) =>
+      // The banner above says so.
+      !(problem.code === 'engine-unreachable' && away.length > 0) &&
+      (refused?.problems.every((known) => !isSameFinding(known, problem)) ?? true),
   );
   const ofFile = refused === undefined ? others.filter(isRefusal) : [];
   const rest = others.filter((problem) => !ofFile.includes(problem));
@@ -40,6 +44,22 @@ export function Banners({ shown, steerer }: { readonly shown: Shown; readonly st
         <div class="banner" role="alert">
           <b>The proxy can’t be heard.</b> {link.why}. What stands here is what was known at{' '}
           {formatClockTime(link.sinceMs, { seconds: true })}; it is tried again.
+        </div>
+      )}
+      {away.length > 0 && (
+        <div class="banner" role="alert">
+          {away.map(({ name, problem }) => (
+            <p key={name}>
+              <b>{`${name.replace(/^t/, 'T')} does not answer.`}</b>{' '}
+              {problem !== undefined && (
+                <>
+                  <Foreign text={problem} />.{' '}
+                </>
+              )}
+              What is awake is served on; what sleeps can’t be woken before it answers. It is asked again and
+              again.
+            </p>
+          ))}
         </div>
       )}
       {refused !== undefined && (
@@ -89,17 +109,24 @@ function isRefusal({ severity, file }: FindingAnswer): boolean {
   return severity === 'error' && file !== undefined;
 }
 
+/** With its place, unless the message itself names the service. */
+function describeFinding({ text, message, file }: FindingAnswer): string {
+  if (file !== undefined) return text;
+  const place = /^service /.test(message) ? -1 : text.search(/ (?:error|warning) /);
+  return place < 0 ? message : `${text.slice(0, place)}: ${message}`;
+}
+
 export function Findings({ findings }: { readonly findings: readonly FindingAnswer[] }) {
   return (
     <ul class="findings">
-      {findings.slice(0, MAX_LISTED).map(({ text, message, file, severity, caret }) => (
-        <li key={text} class={severity}>
+      {findings.slice(0, MAX_LISTED).map((finding) => (
+        <li key={finding.text} class={finding.severity}>
           <code>
-            <Foreign text={file === undefined ? message : text} />
+            <Foreign text={describeFinding(finding)} />
           </code>
-          {caret !== undefined && (
+          {finding.caret !== undefined && (
             <Scrolled label="The line of the file" kind="caret">
-              <code>{caret}</code>
+              <code>{finding.caret}</code>
             </Scrolled>
           )}
         </li>

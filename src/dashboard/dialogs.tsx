@@ -57,13 +57,14 @@ export function Dialogs({
           onClose={() => steerer.ask(undefined)}
         >
           <p>
-            <Foreign text={asked.why} />.
+            {asked.clients === 1 ? '1 client uses it' : `${asked.clients} clients use it`}. They lose their
+            connections.
           </p>
-          <div class="act">
+          <Choices onCancel={() => steerer.ask(undefined)}>
             <button type="button" class="danger" onClick={() => void steerer.run(asked.job)}>
               Cut its clients
             </button>
-          </div>
+          </Choices>
         </Dialog>
       )}
     </>
@@ -96,7 +97,8 @@ function TokenDialog({
           {isLocked
             ? 'Reading needs it.'
             : 'Whoever changes something, or reads what may hold secrets, needs it.'}{' '}
-          It is <code>status.token</code> of the configuration, and is kept in this tab alone.
+          It is <code>status.token</code> of the configuration file, or what <code>status.token_file</code> or{' '}
+          <code>LAZY_PROXY_TOKEN</code> says. This tab alone keeps it.
         </p>
         <label>
           Token
@@ -112,11 +114,11 @@ function TokenDialog({
         <p id="token-problem" class="bad" role="alert">
           {problem}
         </p>
-        <div class="act">
+        <Choices onCancel={onClose}>
           <button type="submit" class="main">
             Go on
           </button>
-        </div>
+        </Choices>
       </form>
     </Dialog>
   );
@@ -126,7 +128,7 @@ function HoldDialog({ name, steerer }: { readonly name: string; readonly steerer
   return (
     <Dialog title={`Hold ${showText(name)} awake`} onClose={() => steerer.ask(undefined)}>
       <p>It is woken, and does not sleep before the time is over. How long?</p>
-      <div class="act">
+      <Choices onCancel={() => steerer.ask(undefined)}>
         {TIMES.map(([time, words]) => (
           <button
             key={time}
@@ -139,7 +141,7 @@ function HoldDialog({ name, steerer }: { readonly name: string; readonly steerer
             {words}
           </button>
         ))}
-      </div>
+      </Choices>
     </Dialog>
   );
 }
@@ -170,9 +172,24 @@ function Dialog({
     >
       <h2 id="dialog-title">{title}</h2>
       {children}
-      <button type="button" class="plain" onClick={onClose}>
+    </dialog>
+  );
+}
+
+/** What can be done, and the way out. */
+function Choices({
+  onCancel,
+  children,
+}: {
+  readonly onCancel: () => void;
+  readonly children: ComponentChildren;
+}) {
+  return (
+    <div class="act">
+      {children}
+      <button type="button" onClick={onCancel}>
         Cancel
       </button>
-    </dialog>
+    </div>
   );
 }

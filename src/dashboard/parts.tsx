@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import type { ListenerAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import {
+  describeCondition,
   formatListener,
   linkOf,
   lookOf,
@@ -135,7 +136,7 @@ export function PortLink({
   if (broken)
     return (
       <span class="port broken" title={listener.error}>
-        {text} ({listener.condition === 'lost' ? 'taken' : 'not bound'})
+        {text} ({describeCondition(listener)})
       </span>
     );
   if (link === undefined) return <span class="port">{text}</span>;

@@ -1,6 +1,7 @@
 import type { ListenerStatus } from '../apply/listener-set.ts';
 import { type FieldName, labelSuffix } from '../config/fields.ts';
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
+import { adviseOnFailure } from '../lifecycle/run/describe-failure.ts';
 import { describeMissing } from '../lifecycle/run/obstacle.ts';
 import { type Origin, originOfItem } from '../model/origin.ts';
 import { formatCount, type Problem } from '../model/problem.ts';
@@ -87,7 +88,7 @@ function describeUnbound(
 ): string | undefined {
   if (condition !== 'failed') return undefined;
   const advice = error === PORT_HELD ? '; free it, or choose another one' : '';
-  return `can't listen on ${where}: ${error}${advice}; it is tried again until it can`;
+  return `can't listen on ${where}: ${error}${advice}; it is tried again until it works`;
 }
 
 /** Problems of services that show only at run time: in a start, or in what the engines report. */
@@ -151,8 +152,11 @@ export function findWorkloadProblems(
     problems.push({ code: 'invalid-port', severity: 'warning', message: guess, origin });
   }
   const failure = controller?.account.wakes.failure;
-  if (failure !== undefined)
-    problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
+  if (failure !== undefined) {
+    const advice = adviseOnFailure(failure);
+    const told = `service ${name} did not become ready: ${failure}${advice === undefined ? '' : `; ${advice}`}`;
+    problems.push(ofWorkload(entry, 'wake-failed', told));
+  }
   const isKnown = webhookUrl?.from === 'label' && explainUrl(webhookUrl.url) !== undefined;
   const originOf = (field: FieldName) => origins[field] ?? ({ kind: 'default' } as const);
   const hooks: readonly (readonly [Origin, ServiceUrl])[] = [

@@ -199,7 +199,7 @@ describe('the dashboard answers', () => {
     await expect.poll(rowText(page, 'other')).toMatch(/awake .*woken \d\d:\d\d by hand, from 127\.0\.0\.1/s);
     await press('Hold other');
     await dialog.getByRole('button', { name: '2 hours' }).click();
-    await expect.poll(rowText(page, 'other')).toMatch(/awake held by hand until \d\d:\d\d/);
+    await expect.poll(rowText(page, 'other')).toMatch(/awake held by hand until (\w+ )?\d\d:\d\d/);
     await press('Sleep other');
     await expect.poll(rowText(page, 'other')).toMatch(/asleep since \d\d:\d\d: by hand/);
   });

@@ -54,7 +54,7 @@ test('a service is held for as long as is said, and released', async () => {
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('awake');
   await expect
     .poll(() => rowOf(page, 'web').innerText())
-    .toMatch(/held by hand until \d\d:\d\d.*\d\d:\d\d\s+its hold ends/s);
+    .toMatch(/held by hand until (\w+ )?\d\d:\d\d.*\d\d:\d\d\s+its hold ends/s);
   await press('Release web');
   await expect.poll(() => rowOf(page, 'web').innerText()).toMatch(/0:\d\d\s+until it sleeps/);
 });
@@ -71,7 +71,8 @@ test('clients are cut only by who says so', async () => {
   await press('Sleep web');
   await giveToken(TOKEN);
   const dialog = page.getByRole('dialog');
-  await expect.poll(() => dialog.innerText()).toContain('1 client uses it');
+  await expect.poll(() => dialog.innerText()).toContain('1 client uses it. They lose their connections.');
+  expect(await dialog.innerText()).not.toContain('force=');
   expect(client.destroyed).toBe(false);
   await press('Cut its clients');
   await closed;

@@ -129,7 +129,7 @@ test.each([
   expect(collect([service], () => ({ condition: 'pending' }))).toEqual([]);
   expect(collect([service], () => ({ condition: 'bound' }))).toEqual([]);
   expect(collect([service], () => ({ condition: 'failed', error }))).toEqual([
-    `container db warning service db can't listen on *:9210/tcp: ${error}${advice}; it is tried again until it can; nor on 2 more of its ports`,
+    `container db warning service db can't listen on *:9210/tcp: ${error}${advice}; it is tried again until it works; nor on 2 more of its ports`,
   ]);
 });
 
@@ -146,7 +146,7 @@ test('a front door that is not bound is a problem', () => {
     ).map(formatProblem);
   expect(find('bound')).toEqual([]);
   expect(find('failed')).toEqual([
-    "lazy-proxy.yaml:3:9 warning http.https: the front door can't listen on *:443/tcp: not permitted; it is tried again until it can",
+    "lazy-proxy.yaml:3:9 warning http.https: the front door can't listen on *:443/tcp: not permitted; it is tried again until it works",
   ]);
 });
 

@@ -18,7 +18,8 @@ export interface Job {
 export type Question =
   | { readonly kind: 'token'; readonly job: Job | undefined; readonly problem: string | undefined }
   | { readonly kind: 'hold'; readonly name: string }
-  | { readonly kind: 'cut'; readonly job: Job; readonly why: string };
+  /** `clients`: how many use it. */
+  | { readonly kind: 'cut'; readonly job: Job; readonly clients: number };
 
 export interface Notice {
   readonly isProblem: boolean;
@@ -110,16 +111,15 @@ export class Steerer {
     job: Job,
     { error, shown }: { readonly error: ApiError; readonly shown: string | undefined },
   ): void {
-    const hasClients = (error.members['leases'] as readonly { kind: string }[] | undefined)?.some(
-      ({ kind }) => kind === 'connection' || kind === 'flow',
-    );
+    const leases = error.members['leases'] as readonly { kind: string }[] | undefined;
+    const clients = leases?.filter(({ kind }) => kind === 'connection' || kind === 'flow').length ?? 0;
     if (error.status === 401) {
       const problem = shown === undefined && token.read() === undefined ? undefined : error.message;
       if (shown === undefined) token.keep(undefined);
       this.#change({ question: { kind: 'token', job, problem } });
-    } else if (job.action === 'sleep' && job.isForced !== true && error.status === 409 && hasClients) {
+    } else if (job.action === 'sleep' && job.isForced !== true && error.status === 409 && clients > 0) {
       if (shown !== undefined) token.keep(shown);
-      this.#change({ question: { kind: 'cut', job: { ...job, isForced: true }, why: error.message } });
+      this.#change({ question: { kind: 'cut', job: { ...job, isForced: true }, clients } });
     } else {
       this.#change({ question: undefined });
       this.#tell({ isProblem: true, text: `${job.name}: ${error.message}` });

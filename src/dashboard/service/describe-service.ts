@@ -85,7 +85,8 @@ export function describeWhy(service: ServiceAnswer): { readonly first: string; r
       const since = service.since === undefined ? '' : `since ${at(service.since)}`;
       return {
         first: `${since}${describeSleep(sleep, service.since)}`,
-        ...second(describeLastWake(service)),
+        // A hold that goes on although somebody else has stopped it.
+        ...second(describeKept(service.why, service.next_stop) ?? describeLastWake(service)),
       };
     }
     case 'unknown':
@@ -283,7 +284,9 @@ function describeKeptAwake({ listeners }: ServiceAnswer): string {
 function describeWaker({ waits_for: waitsFor, availability, listeners }: ServiceAnswer): string {
   if (waitsFor !== undefined) return 'wakes as soon as it can';
   if (availability !== 'on_demand') return 'clients don’t wake it';
-  return listeners.length > 0 ? 'wakes for a client' : 'wakes with others';
+  if (listeners.length === 0) return 'wakes with others';
+  const isReached = listeners.some(({ condition }) => condition === 'bound' || condition === 'pending');
+  return isReached ? 'wakes for a client' : 'no client gets to it: none of its ports is open here';
 }
 
 /** Who woke it: `for 10.0.0.5:4242` and the like are the program's words. */
@@ -322,6 +325,11 @@ export function totalOf(phases: PhasesAnswer): number {
 /** How a wake ended, in a word. */
 export function describeResult({ result }: WakeAnswer): string {
   return { ready: 'ready', failed: 'failed', ended: 'ended before it was ready' }[result];
+}
+
+/** Whether a port is open, in words. */
+export function describeCondition({ condition }: Pick<ListenerAnswer, 'condition'>): string {
+  return { bound: 'open', pending: 'not open yet', failed: 'not open', lost: 'taken' }[condition];
 }
 
 /** `:8010`, `127.0.0.1:8010`, `[::1]:53/udp`. */

@@ -3,9 +3,13 @@ import type { EffectiveValue } from '../../status/api/answers.ts';
 import { Foreign, Scrolled } from '../parts.tsx';
 
 export function EffectiveValues({ values }: { readonly values: Readonly<Record<string, EffectiveValue>> }) {
+  // What somebody has set comes first: that is what one looks for.
+  const entries = Object.entries(values);
+  const isSet = ([, { origin }]: (typeof entries)[number]) => origin !== 'default';
+  const rows = [...entries.filter(isSet), ...entries.filter((entry) => !isSet(entry))];
   return (
     <Scrolled label="Values in force">
-      <table>
+      <table class="values">
         <thead>
           <tr>
             <th scope="col">Field</th>
@@ -14,7 +18,7 @@ export function EffectiveValues({ values }: { readonly values: Readonly<Record<s
           </tr>
         </thead>
         <tbody>
-          {Object.entries(values).map(([field, { value, origin }]) => (
+          {rows.map(([field, { value, origin }]) => (
             <tr key={field}>
               <td>{field}</td>
               <td>

@@ -7,6 +7,7 @@ import { Findings } from '../banners.tsx';
 import { formatClockTime, nowMs, parseTime } from '../clock.ts';
 import {
   describeCause,
+  describeCondition,
   describeNext,
   describePhases,
   describeResult,
@@ -232,14 +233,11 @@ const LEASE_WORDS: Readonly<Record<string, string>> = {
   hold: 'held by hand',
 };
 
-function Leases({
-  detail: { leases, leases_omitted: omitted = 0 },
-}: {
-  readonly detail: ServiceDetailAnswer;
-}) {
+function Leases({ detail }: { readonly detail: ServiceDetailAnswer }) {
+  const { leases, leases_omitted: omitted = 0 } = detail;
   if (leases.length === 0) return null;
   return (
-    <Part title="Kept awake by">
+    <Part title={lookOf(detail) === 'awake' ? 'Kept awake by' : 'Wanted by'}>
       <Scrolled label="Who keeps it awake">
         <table>
           <thead>
@@ -247,7 +245,7 @@ function Leases({
               <th scope="col">Who</th>
               <th scope="col">Since</th>
               <th scope="col">Port</th>
-              <th scope="col">Sent / received</th>
+              <th scope="col">To it / back</th>
             </tr>
           </thead>
           <tbody>
@@ -340,7 +338,7 @@ function Listeners({ detail }: { readonly detail: ServiceDetailAnswer }) {
               <th scope="col">Listens</th>
               <th scope="col">Leads to</th>
               <th scope="col">State</th>
-              <th scope="col">Now</th>
+              <th scope="col">Clients</th>
               <th scope="col">Turned away</th>
             </tr>
           </thead>
@@ -354,7 +352,7 @@ function Listeners({ detail }: { readonly detail: ServiceDetailAnswer }) {
                   <Foreign text={String(listener.target_port)} />
                 </td>
                 <td>
-                  {listener.condition}
+                  {describeCondition(listener)}
                   {listener.error !== undefined && (
                     <small>
                       <Foreign text={listener.error} />

@@ -8,11 +8,23 @@ const HEIGHT = 60;
 const COLUMN = 12;
 const GAP = 4;
 const MAX_COLUMNS = 50;
+/** Those with a colour of their own. */
+const PHASES = [
+  { key: 'engine', text: 'engine' },
+  { key: 'health', text: 'health check' },
+  { key: 'port', text: 'port' },
+];
 
 export function WakeTimes({ wakes }: { readonly wakes: readonly WakeAnswer[] }) {
   const columns = wakes.slice(0, MAX_COLUMNS).toReversed();
   const longestMs = Math.max(...columns.map(totalOf), 1);
   const width = columns.length * (COLUMN + GAP);
+  // Of what has failed, all phases have one colour.
+  const told = new Set(
+    columns
+      .filter(({ result }) => result !== 'failed')
+      .flatMap((wake) => listPhases(wake).flatMap(({ key, ms }) => (ms > 0 ? [key] : []))),
+  );
   const scale = (ms: number) => (ms / longestMs) * (HEIGHT - 2);
   return (
     <figure class="times">
@@ -52,9 +64,12 @@ export function WakeTimes({ wakes }: { readonly wakes: readonly WakeAnswer[] }) 
         })}
       </svg>
       <figcaption>
-        <span class="key engine">engine</span>
-        <span class="key health">health check</span>
-        <span class="key port">port</span>
+        {PHASES.filter(({ key }) => told.has(key)).map(({ key, text }) => (
+          <span key={key} class={`key ${key}`}>
+            {text}
+          </span>
+        ))}
+        {columns.some(({ result }) => result === 'failed') && <span class="key failed">failed</span>}
         <span class="longest">longest {formatDuration(longestMs)}</span>
       </figcaption>
     </figure>

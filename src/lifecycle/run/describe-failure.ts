@@ -32,3 +32,20 @@ export function describeFailure(error: unknown): string {
       return message;
   }
 }
+
+/** What to look at, by the words with which failed starts are told here and where workloads end; the first that fits counts. */
+const ADVICE: readonly (readonly [RegExp, string])[] = [
+  [/out of memory/, 'it needs more memory than it may take'],
+  [/exit code \d|signal SIG|killed by SIG/, 'what it printed says why: the log has it'],
+  [
+    /connection refused at/,
+    'does it listen on its target port, not on 127.0.0.1 of a container alone, and within start_timeout?',
+  ],
+  [/no way to|no answer from/, 'can the proxy get there: do they share a network?'],
+  [/health check/, 'does the check suit the service, and is start_timeout long enough?'],
+];
+
+/** What to look at after a start that has failed for this reason; undefined where the reason itself says it. Pure. */
+export function adviseOnFailure(reason: string): string | undefined {
+  return ADVICE.find(([words]) => words.test(reason))?.[1];
+}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeFailure } from '../../../src/lifecycle/run/describe-failure.ts';
+import { adviseOnFailure, describeFailure } from '../../../src/lifecycle/run/describe-failure.ts';
 
 const failure = (fields: Readonly<Record<string, unknown>>) => Object.assign(new Error('raw words'), fields);
 const at = { address: '172.18.0.3', port: 81 };
@@ -24,4 +24,22 @@ test('describeFailure tells what several addresses said, equal words once', () =
   expect(describeFailure(errors)).toBe(
     'connection refused at 10.0.0.1:81, connection refused at 10.0.0.2:81',
   );
+});
+
+const said = (code: string) => `not ready within 4000 ms: ${describeFailure(failure({ code, ...at }))}`;
+
+test.each([
+  [said('ECONNREFUSED'), 'its target port'],
+  [said('EHOSTUNREACH'), 'share a network'],
+  [said('ETIMEDOUT'), 'share a network'],
+  ['exit code 3', 'what it printed'],
+  ['killed by SIGKILL (exit code 137)', 'what it printed'],
+  ['killed, out of memory (exit code 137)', 'more memory'],
+  ['not ready within 4000 ms: its health check has not passed yet', 'start_timeout'],
+])('adviseOnFailure says what to look at after "%s"', (reason, words) => {
+  expect(adviseOnFailure(reason)).toContain(words);
+});
+
+test('adviseOnFailure says nothing where the reason says what to do', () => {
+  expect(adviseOnFailure('container db does not exist (docker compose create makes it)')).toBeUndefined();
 });
