@@ -5,6 +5,7 @@ import type { WorkloadController } from '../../src/lifecycle/workload/workload-c
 import type { Observation } from '../../src/model/running/observation.ts';
 import type { Service, TargetPort } from '../../src/model/service.ts';
 import { type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
+import { Happenings } from '../../src/system/happenings.ts';
 import type { LogFields, Logger } from '../../src/system/log/logger.ts';
 import { aService } from '../support/builders.ts';
 import { FakeBackend } from '../support/fake-backend.ts';
@@ -31,6 +32,7 @@ export class Bench {
   readonly lines: string[] = [];
   /** Each wake that has failed, as it is told outside: `db: exit code 3`. */
   readonly failedWakes: string[] = [];
+  readonly happenings = new Happenings();
   readonly backend: FakeBackend;
   readonly lifecycle: Lifecycle;
   readonly #services = new Map<string, Service>();
@@ -60,6 +62,7 @@ export class Bench {
       maxStarting: options.maxStarting ?? 1_000,
       own: options.own,
       memory: options.memory,
+      happenings: this.happenings,
       onWakeFailed: ({ name }, _observation, { reason }) => void this.failedWakes.push(`${name}: ${reason}`),
     });
   }

@@ -57,6 +57,21 @@ describe('Lifecycle', () => {
     expect(names.map((name) => bench.controller(name).state.kind)).toEqual(names.map(() => 'stopped'));
   });
 
+  test('tells nothing in the name of a service of the workload that it had before', async () => {
+    automate();
+    bench.add(onContainer('a', 'one'), RUNNING);
+    bench.backend.tell('docker/two', STOPPED);
+    await bench.until(() => bench.controller('a').state.kind === 'ready');
+    const { release } = await bench.client('a', server.port).served;
+    bench.edit('a', { workload: { kind: 'docker', container: 'two' } });
+    const told: unknown[] = [];
+    bench.happenings.listen((happening) => told.push(happening));
+    bench.backend.tell('docker/one', { ...STOPPED, stoppedBy: 'others' });
+    release();
+    expect(told).toEqual([]);
+    expect(bench.controller('a').state.kind).toBe('stopped');
+  });
+
   test('keeps the run, its leases and its clients when a service is renamed', async () => {
     automate();
     const old = onContainer('old', 'db');

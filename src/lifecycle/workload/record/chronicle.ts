@@ -23,6 +23,8 @@ interface Subject {
   readonly state: LifecycleState;
   readonly observation: Observation;
   readonly account: { readonly sleepsAtMs: number | undefined };
+  /** Its services are gone, or have another workload by now. */
+  readonly retired: boolean;
 }
 
 /** Why a transition was made, and for whom. */
@@ -211,7 +213,7 @@ export class Chronicle {
 
   #tell(news: News): void {
     const happenings = this.#happenings;
-    if (happenings?.isHeard !== true) return;
+    if (happenings?.isHeard !== true || this.#subject.retired) return;
     const names = this.#subject.policy.services.map(({ name }) => name);
     for (const service of names) {
       const sharesWith = names.filter((name) => name !== service);
