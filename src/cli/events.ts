@@ -53,6 +53,11 @@ export async function events(options: EventsOptions, parts: CommandParts): Promi
       try {
         const headers: Record<string, string> = lastId === undefined ? {} : { 'last-event-id': lastId };
         const stream = await proxy.open('/api/events', { headers, signal });
+        // Nothing may happen for long: whoever looks at a terminal is told that it is right.
+        if (!wasThere && io.terminal !== undefined)
+          io.stderr(
+            `lazy-proxy: what happens at ${proxy.url} is told from now on; Ctrl-C ends it, --past tells what was`,
+          );
         wasThere = true;
         isAway = false;
         for await (const block of readBlocks(stream.setEncoding('utf8'))) {

@@ -96,6 +96,10 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   addSteering(program, io, exit);
   addEvents(program, io, exit);
   addCompletion(program, io, exit);
+  // A mistake in what was typed for one command is mended by that one's help; who types none means `run`.
+  for (const command of program.commands)
+    if (command.name() !== 'run')
+      command.showHelpAfterError(`(lazy-proxy ${command.name()} --help shows its arguments and options)`);
   return program;
 }
 

@@ -169,7 +169,9 @@ export class RunningProxy {
 }
 
 function addAdvice(status: number, detail: string): string {
-  return status === 401 ? `${detail}; give it by --token or ${TOKEN_VARIABLE}` : detail;
+  // How the API wants to be shown it is nobody's business who types commands.
+  const words = detail.replace(/: Authorization: Bearer …/, '');
+  return status === 401 ? `${words}; give it by --token or ${TOKEN_VARIABLE}` : detail;
 }
 
 function readJson(text: string): unknown {

@@ -3,9 +3,11 @@
  * whatever only the API needs belongs here, or is imported from here alone.
  */
 import type { Backend } from '../backends/backend.ts';
-import type { Problem } from '../model/problem.ts';
+import { suggestNearest } from '../config/values/suggest.ts';
+import { formatProblemForLog, type Problem } from '../model/problem.ts';
 import type { TraefikSettings } from '../model/settings.ts';
-import type { TableEntry } from '../model/table.ts';
+import type { ServiceTable, TableEntry } from '../model/table.ts';
+import { workloadRefName } from '../model/workload.ts';
 import { type Api, createApi } from '../status/api/api.ts';
 import type { Access } from '../status/access.ts';
 import type { ApiContent, MemoryView } from '../status/api/content.ts';
@@ -42,6 +44,7 @@ export function openApi(parts: ApiParts): Api {
     services: (only) => collectServiceViews(reconciler.current, { ...runtime, only }),
     service: (name, { maxClients }) =>
       collectServiceDetail(name, { ...runtime, table: reconciler.current, maxClients, problemsOf }),
+    explainAbsence: (name) => explainAbsence(name, reconciler.current),
     async memory(names) {
       const known = names.flatMap((name) => {
         const controller = lifecycle.find(name);
@@ -60,4 +63,15 @@ export function openApi(parts: ApiParts): Api {
       api.close();
     },
   };
+}
+
+/** A workload whose labels are refused has no service: then they say why. */
+function explainAbsence(name: string, { entries, problems }: ServiceTable): string {
+  const refused = problems.find(
+    ({ severity, origin }) =>
+      severity === 'error' && origin.kind === 'label' && workloadRefName(origin.workload) === name,
+  );
+  return refused === undefined
+    ? suggestNearest(name, [...entries.keys()])
+    : `: ${formatProblemForLog(refused)}`;
 }

@@ -51,7 +51,7 @@ export class Access {
   explainHost(host: string | undefined): string | undefined {
     const name = host === undefined ? undefined : hostNameOf(host);
     if (name !== undefined && this.#isAllowed(name)) return undefined;
-    return `${JSON.stringify(host ?? '')} is no name of this proxy; list it in status.allowed_hosts if it is`;
+    return `${JSON.stringify(name ?? host ?? '')} is no name of this proxy; list it in status.allowed_hosts if it is`;
   }
 
   /** The same for the `Origin` of what changes something; programs send none. */
@@ -60,7 +60,8 @@ export class Access {
     const [, host] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)$/i.exec(origin) ?? [];
     const name = host === undefined ? undefined : hostNameOf(host);
     if (name !== undefined && this.#isAllowed(name)) return undefined;
-    return `a page of ${JSON.stringify(origin)} may change nothing; list its host in status.allowed_hosts if it is yours`;
+    const listed = name === undefined ? 'its host' : JSON.stringify(name);
+    return `a page of ${JSON.stringify(origin)} may change nothing; list ${listed} in status.allowed_hosts if it is yours`;
   }
 
   /** Compares in a time that tells nothing of the token. */

@@ -506,6 +506,24 @@ describe('while the engine is away, the API', () => {
     await engine.requestedTimes(/^POST \S+\/start/, 1);
   });
 
+  test('says of a name that is no service what may be meant, or why its labels are refused', async () => {
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    engine.create('bad', { labels: { 'lazy-proxy.enabled': 'true', 'lazy-proxy.ports': '80:http' } });
+    const services = `  wiki: { ports: ["127.0.0.1:${await freePort()}:80"] }\n`;
+    const docker = `, socket: ${engine.socketPath}`;
+    const { ask } = await startApiProxy(services, { docker, labels: true, status: TOKEN_OF_STATUS });
+    const detailOf = async (path: string) => ((await ask(path)).json as { readonly detail: string }).detail;
+    expect(await detailOf('/api/services/wkii')).toBe('there is no service "wkii"; did you mean "wiki"?');
+    expect(await detailOf('/api/config?service=wkii')).toContain('did you mean "wiki"?');
+    expect(await detailOf('/api/services/nothing')).toBe('there is no service "nothing"');
+    await expect
+      .poll(() => detailOf('/api/services/bad'))
+      .toMatch(
+        /^there is no service "bad": container bad, label lazy-proxy\.ports: ports\[0\]: "80:http" is not .*is refused as a whole$/,
+      );
+  });
+
   test('asks the engine what a container takes for who wants to know that, and for nobody else', async () => {
     const engine = await ScriptedEngine.start();
     onTestFinished(() => engine.close());

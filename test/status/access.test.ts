@@ -31,6 +31,15 @@ describe('Access', () => {
     expect(anAccess({ allowedHosts: ['proxy.example.com'] }).explainHost(host)).toBeUndefined();
   });
 
+  test('names what is to be listed without its port, as the setting takes it', () => {
+    expect(anAccess().explainHost('proxy.example.com:8443')).toBe(
+      '"proxy.example.com" is no name of this proxy; list it in status.allowed_hosts if it is',
+    );
+    expect(anAccess().explainOrigin('https://proxy.example.com:8443')).toBe(
+      'a page of "https://proxy.example.com:8443" may change nothing; list "proxy.example.com" in status.allowed_hosts if it is yours',
+    );
+  });
+
   test.each([
     'evil.example',
     '127.0.0.1.evil.example',

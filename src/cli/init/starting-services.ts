@@ -116,7 +116,10 @@ function chooseStatusPort(
 function describeLabelled(reading: LabelReading | undefined): string {
   if (reading?.kind !== 'refused')
     return 'its labels say how it is served; what this file says of it counts more';
-  return `its labels opt in, but have a mistake: ${reading.problems[0]?.message ?? ''}`;
+  // A warning refuses nothing.
+  const problem = reading.problems.find(({ severity }) => severity === 'error');
+  const place = problem?.origin.kind === 'label' ? `label ${problem.origin.label}: ` : '';
+  return `its labels opt in, but have a mistake: ${place}${problem?.message ?? ''}`;
 }
 
 /** Why a container can't be served, or is not to be; undefined = it can. */

@@ -3,6 +3,7 @@ import { escapeText } from '../../model/text/escape-text.ts';
 import type { EffectiveValue, ServiceDetailAnswer, WakeAnswer } from '../../status/api/answers.ts';
 import type { Screen } from './render-status.ts';
 import {
+  CONDITIONS,
   countOf,
   describeFinding,
   describeLease,
@@ -51,7 +52,10 @@ export function renderExplanation(service: ServiceDetailAnswer, parts: Explanati
   const head = `${screen.paint(escapeText(service.name), 'bold')}: ${screen.paint(escapeText(text), style)}${escapeText(since)}`;
   const sections: readonly Section[] = [
     { title: 'Now', lines: listFacts(service, times) },
-    { title: 'Kept awake by', lines: listLeases(service, times) },
+    {
+      title: service.life === 'awake' ? 'Kept awake by' : 'Wanted by',
+      lines: listLeases(service, times),
+    },
     { title: 'Woken by', lines: listWakers(service, times) },
     { title: 'Ports', lines: service.listeners.map(describeListener) },
     { title: 'HTTPS', lines: (service.certificates ?? []).map((one) => describeCertificate(one, times)) },
@@ -142,7 +146,7 @@ function listLeases(
 }
 
 function listWakers(
-  { woken_by: wakers, availability }: ServiceDetailAnswer,
+  { name, woken_by: wakers, availability }: ServiceDetailAnswer,
   times: Times,
 ): readonly string[] {
   const lines = wakers.map(
@@ -160,7 +164,7 @@ function listWakers(
   );
   if (lines.length > 0) return lines;
   return [
-    availability === 'manual' ? 'nobody but you: lazy-proxy wake' : 'nothing now; you can: lazy-proxy wake',
+    `${availability === 'manual' ? 'nobody but you' : 'nothing now; you can'}: lazy-proxy wake ${name}`,
   ];
 }
 
@@ -186,7 +190,7 @@ function describeListener(listener: ServiceDetailAnswer['listeners'][number]): s
     ...Object.entries(refused).map(([reason, count]) => `${count} refused (${reason})`),
     ...Object.entries(dropped).map(([reason, count]) => `${count} dropped (${reason})`),
   ];
-  return `${formatListener(listener)} → ${target}: ${condition}, ${counts.join(', ')}${error === undefined ? '' : `; ${error}`}`;
+  return `${formatListener(listener)} → ${target}: ${CONDITIONS[condition]}, ${counts.join(', ')}${error === undefined ? '' : `; ${error}`}`;
 }
 
 function describeCertificate(
@@ -220,7 +224,7 @@ function describeWake(
 ): readonly string[] {
   const { at, cause, result, reason, output = [], output_problem: problem } = wake;
   const outcome = { ready: 'ready after', failed: 'failed after', ended: 'ended after' }[result];
-  const line = `${formatMoment(at, times)} ${cause}: ${outcome} ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
+  const line = `${formatMoment(at, { ...times, seconds: true })} ${cause}: ${outcome} ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
   if (!isTold) return [line];
   if (problem !== undefined) return [line, `  what it had printed can't be read: ${problem}`];
   if (output.length === 1 && output[0] === HIDDEN)
@@ -232,14 +236,18 @@ function listChanges({ timeline }: ServiceDetailAnswer, times: Times): readonly 
   return timeline
     .slice(-MAX_CHANGES)
     .reverse()
-    .map(({ at, life }) => `${formatMoment(at, times)} ${life}`);
+    .map(({ at, life }) => `${formatMoment(at, { ...times, seconds: true })} ${life}`);
 }
 
 const SHOWN_BY_TOKEN = 'the token shows it (--token)';
 const NO_TOKEN = 'the proxy has no token that would show it (status.token), and status.show_output is off';
 
 function renderValues({ values, areSecretsShown, hasToken, screen }: ExplanationParts): readonly string[] {
-  const rows = Object.entries(values).map(([field, { value, origin }]) => [
+  // What somebody has set comes first: that is what one looks for.
+  const isSet = ({ origin }: EffectiveValue) => origin !== 'default';
+  const all = Object.entries(values);
+  const inOrder = [...all.filter(([, value]) => isSet(value)), ...all.filter(([, value]) => !isSet(value))];
+  const rows = inOrder.map(([field, { value, origin }]) => [
     { text: `  ${field}` },
     { text: typeof value === 'string' && value !== '' ? value : JSON.stringify(value) },
     { text: origin, style: origin === 'default' ? ('dim' as const) : ('plain' as const) },

@@ -11,6 +11,7 @@ import type {
   ServiceAnswer,
 } from '../../status/api/answers.ts';
 import {
+  CONDITIONS,
   countOf,
   describeFinding,
   describeNext,
@@ -50,7 +51,7 @@ const COLUMNS: readonly Column[] = [
 const NARROW_COLUMNS = COLUMNS.filter(({ title }) => title !== 'WHY');
 /** Where any width will do: a longer reason would push what stands right of it out of sight. */
 const MAX_WHY_COLUMNS = 120;
-const MAX_PROBLEMS = 5;
+const MAX_PROBLEMS = 12;
 
 /** The proxy in a line or two, its services as a table, what is wrong. */
 export function renderStatus(answers: StatusAnswers, times: Times, screen: Screen): readonly string[] {
@@ -134,7 +135,7 @@ function describePorts({ listeners, urls = [] }: ServiceAnswer): string {
 }
 
 function describePort(listener: ListenerAnswer): string {
-  return `${formatListener(listener)}${listener.condition === 'bound' ? '' : ` (${listener.condition})`}`;
+  return `${formatListener(listener)}${listener.condition === 'bound' ? '' : ` (${CONDITIONS[listener.condition]})`}`;
 }
 
 function summarize({ about, services }: StatusAnswers): string {
@@ -236,7 +237,7 @@ function renderProblems(problems: readonly string[], screen: Screen): readonly s
 }
 
 function more(count: number): readonly string[] {
-  return count > 0 ? [`… and ${count} more (GET /problems)`] : [];
+  return count > 0 ? [`… and ${count} more; the page and /problems of the status port have all`] : [];
 }
 
 function wrap(text: string, { columns }: Screen): readonly string[] {

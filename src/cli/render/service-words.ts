@@ -61,11 +61,12 @@ function wholeSeconds(ms: number): number {
   return Math.max(0, Math.floor(ms / 1_000)) * 1_000;
 }
 
-/** `17:30`, or `2026-11-27 08:30` where that is not near. */
-export function formatMoment(timestamp: string, times: Times): string {
-  const local = times.local(timestamp);
+/** `17:30`, or `2026-11-27 08:30` where that is not near; with `seconds`: `17:30:05`. */
+export function formatMoment(timestamp: string, times: Times & { readonly seconds?: boolean }): string {
+  const end = times.seconds === true ? 'YYYY-MM-DD HH:MM:SS'.length : 'YYYY-MM-DD HH:MM'.length;
+  const local = times.local(timestamp).slice(0, end);
   const isNear = Math.abs(times.parse(timestamp) - times.nowMs) < TODAY_MS;
-  return isNear ? local.slice(11, 16) : local.slice(0, 16);
+  return isNear ? local.slice('YYYY-MM-DD '.length) : local;
 }
 
 /** Within it a day needs no year. */
@@ -117,8 +118,10 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
   if (life === 'awake') return describeAwake(service, times);
   if (waitsFor !== undefined) return `${waitsFor}${waiting}`;
   if (state === 'missing') return `there is no ${service.workload}`;
-  if (unavailable !== undefined) return unavailable;
-  if (lastSleep !== undefined) return describeSleep(lastSleep, service.since, times);
+  // A hold that goes on although somebody else has stopped it.
+  const kept = [...new Set(why.kept_by)].map((kind) => `; ${describeKind(kind, why.oldest, times)}`).join('');
+  if (unavailable !== undefined) return `${unavailable}${kept}`;
+  if (lastSleep !== undefined) return `${describeSleep(lastSleep, service.since, times)}${kept}`;
   const { last_wake: wake } = service;
   if (wake?.result !== 'failed') return '';
   // Before a restart of the proxy, or of the workload.
@@ -251,7 +254,14 @@ export function describeNext(service: ServiceAnswer, times: Times): string {
     return `asleep within ${formatSpan(wholeSeconds(times.parse(until) - times.nowMs))}`;
   }
   if (service.waits_for !== undefined) return 'wakes as soon as it can';
+  if (start === undefined && isShut(service)) return 'nobody gets in: no port of it is open';
   return start === undefined ? '' : `wakes at ${formatComing(start, times)}`;
+}
+
+/** Whether no client gets to it, though it has ports. */
+function isShut({ availability, listeners }: ServiceAnswer): boolean {
+  const isOpen = ({ condition }: ListenerAnswer) => condition === 'bound' || condition === 'pending';
+  return availability === 'on_demand' && listeners.length > 0 && !listeners.some(isOpen);
 }
 
 /** A problem on one line: `lazy-proxy.yaml:7:5: error: idle_timout: …`, `process db: warning: …`. */
@@ -263,6 +273,14 @@ export function describeFinding({
   const end = ` ${severity} ${message}`;
   return text.endsWith(end) ? `${text.slice(0, -end.length)}: ${severity}: ${message}` : text;
 }
+
+/** Whether a port is open, in words. */
+export const CONDITIONS: Readonly<Record<ListenerAnswer['condition'], string>> = {
+  bound: 'open',
+  pending: 'not open yet',
+  failed: 'not open',
+  lost: 'taken',
+};
 
 export function formatListener({ address, port, protocol }: ListenerAnswer): string {
   const host = address === '' ? '*' : address.includes(':') ? `[${address}]` : address;

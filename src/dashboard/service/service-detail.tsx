@@ -467,6 +467,8 @@ const SLEEP_WORDS: Readonly<Record<string, string>> = {
   idle: 'nobody used it',
   schedule: 'its schedule',
   hub: 'its hub stopped',
+  user: 'what depends on it slept',
+  room: 'for another one',
   hand: 'by hand',
   silence: 'it did not answer',
   others: 'somebody else stopped it',

@@ -278,7 +278,7 @@ async function showService(call: Call, { content, access, clock }: Parts): Promi
   const memory = wants(call, 'memory') ? (await content.memory([name])).get(name) : undefined;
   return () => {
     const view = content.service(name, { maxClients: MAX_LISTED_CLIENTS });
-    if (view === undefined) throw noSuchService(name);
+    if (view === undefined) throw noSuchService(name, content);
     const dayUntilMs = wants(call, 'day') ? clock.nowMs() : undefined;
     const showOutput = call.isTrusted || access.showsOutput;
     return jsonAnswer(renderServiceDetail(view, { memory, dayUntilMs, showOutput }));
@@ -294,7 +294,7 @@ function act(
   const { query, by } = call;
   const look = () => content.service(name, { maxClients: MAX_LISTED_CLIENTS });
   const before = look();
-  if (before === undefined) throw noSuchService(name);
+  if (before === undefined) throw noSuchService(name, content);
   const outcome = {
     wake: () => content.wake(name, by),
     sleep: () => content.sleep(name, { force: query.get('force') === 'true', by }),
@@ -310,7 +310,8 @@ function showConfig(content: ApiContent, { query, isTrusted }: Call): () => Answ
   return () => {
     const service = query.get('service') ?? undefined;
     const config = content.config({ service, showSecrets: isTrusted });
-    if (service !== undefined && Object.keys(config.services).length === 0) throw noSuchService(service);
+    if (service !== undefined && Object.keys(config.services).length === 0)
+      throw noSuchService(service, content);
     return jsonAnswer(config);
   };
 }
@@ -381,8 +382,8 @@ function renderReload(view: ReloadView): ReloadAnswer {
   };
 }
 
-function noSuchService(name: string): ApiRefusal {
-  return new ApiRefusal(404, `there is no service ${JSON.stringify(name)}`);
+function noSuchService(name: string, content: ApiContent): ApiRefusal {
+  return new ApiRefusal(404, `there is no service ${JSON.stringify(name)}${content.explainAbsence(name)}`);
 }
 
 /** The query's name counts before the path's: some proxies decode `%2F` in paths. */

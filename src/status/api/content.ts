@@ -17,6 +17,8 @@ export interface ApiContent extends Actions {
   services(only?: ReadonlySet<string>): readonly ServiceView[];
   /** One service, with up to `maxClients` clients of each listener; undefined where there is none of that name. */
   service(name: string, options: { readonly maxClients: number }): ServiceDetail | undefined;
+  /** Why there is no service of that name, or which one may be meant, as the end of a message: `; did you mean "web"?`. */
+  explainAbsence(name: string): string;
   config(options: { readonly service: string | undefined; readonly showSecrets: boolean }): EffectiveConfig;
   reload(options: { readonly showSecrets: boolean }): ReloadView;
   /** What other reverse proxies are told. */

@@ -152,13 +152,23 @@ describe('the file to begin with', () => {
     const labels = { 'lazy-proxy.enabled': 'true', 'lazy-proxy.ports': '8000:80' };
     const { text, services, labelled } = write([
       container({ name: 'api', labels }),
-      container({ name: 'old', labels: { 'lazy-tcp-proxy.enabled': 'true', 'lazy-tcp-proxy.ports': 'x' } }),
+      container({
+        name: 'old',
+        labels: {
+          'lazy-tcp-proxy.enabled': 'true',
+          'lazy-tcp-proxy.prots': '1:1',
+          'lazy-tcp-proxy.ports': 'x',
+        },
+      }),
       container({ name: 'web', ports: ['8000:80'] }),
     ]);
     expect(labelled).toEqual(['api', 'old']);
     expect(services.size).toBe(0);
     expect(text).toContain('# - api: its labels say how it is served');
-    expect(text).toContain('# - old: its labels opt in, but have a mistake:');
+    // The mistake that refuses it, not what is only warned of.
+    expect(text).toContain(
+      '# - old: its labels opt in, but have a mistake: label lazy-tcp-proxy.ports: ports[0]: "x" is not',
+    );
     expect(text).toContain('Port 8000/tcp is taken by api already');
   });
 

@@ -259,10 +259,7 @@ describe('wake, sleep, hold and release', () => {
   });
 
   test.each([
-    [
-      ['wake', 'hello'],
-      'lazy-proxy: this needs the token: Authorization: Bearer …; give it by --token or LAZY_PROXY_TOKEN\n',
-    ],
+    [['wake', 'hello'], 'lazy-proxy: this needs the token; give it by --token or LAZY_PROXY_TOKEN\n'],
     [['wake', 'nope', '--token', TOKEN], 'lazy-proxy: there is no service "nope"\n'],
     [
       ['hold', 'hello', '--for', 'ever', '--token', TOKEN],

@@ -53,3 +53,20 @@ describe.skipIf(!hasTerminals)('status --watch', () => {
     for (const drawing of drawings) expect(drawing.split('\n').length).toBeLessThanOrEqual(30);
   }, 90_000);
 });
+
+test.skipIf(!hasTerminals)('events says on a terminal that it waits, and what else there is', async () => {
+  const [status] = await freePorts(1);
+  const text = JSON.stringify({
+    status: { listen: `127.0.0.1:${status}` },
+    docker: { labels: false },
+    services: {},
+  });
+  const cwd = await createFolder({ 'lazy-proxy.yaml': text });
+  const env = { PATH: process.env['PATH'] };
+  await startProgram({ cwd, env });
+  const command = `sh -c "exec '${process.execPath}' '${PROGRAM}' events 2>&1"`;
+  const terminal = openTerminal(command, { cwd, env: { NO_COLOR: '1' } });
+  await terminal.shows(`what happens at http://127.0.0.1:${status} is told from now on; Ctrl-C ends it`);
+  terminal.type(CTRL_C);
+  expect(await terminal.ended).toBe(0);
+});

@@ -71,3 +71,47 @@ test('says of each host which certificate a client gets', () => {
     '  wiki.example: no certificate, so nobody gets it over HTTPS',
   ]);
 });
+
+test('says whether ports are open, what to type, and when, to the second', () => {
+  const listeners = [
+    { ...BOUND, port: 80 },
+    { ...BOUND, port: 81, condition: 'failed', error: 'another process holds the port' },
+  ] as unknown as ServiceDetailAnswer['listeners'];
+  const timeline = [{ at: '2026-03-10T12:00:07Z', life: 'asleep' }] as const;
+  const lines = explain({ listeners, timeline }, {});
+  expect(lines).toContain('  *:80/tcp → 80: open, 0 connections');
+  expect(lines).toContain('  *:81/tcp → 80: not open, 0 connections; another process holds the port');
+  expect(lines).toContain('  nothing now; you can: lazy-proxy wake wiki');
+  expect(lines).toContain('  2026-03-10 12:00:07 asleep');
+});
+
+test('does not say of what is not awake that something keeps it so', () => {
+  const leases = [{ kind: 'hold', since: '2026-03-10T12:00:00Z' }] as ServiceDetailAnswer['leases'];
+  expect(explain({ leases, life: 'asleep' }, {})).toContain('Wanted by');
+  expect(explain({ leases, life: 'awake' }, {})).toContain('Kept awake by');
+});
+
+test('tells what somebody has set before what nobody has', () => {
+  const lines = renderExplanation(
+    {
+      name: 'wiki',
+      why: NOBODY,
+      leases: [],
+      woken_by: [],
+      wakes: [],
+      timeline: [],
+      problems: [],
+      listeners: [],
+    } as unknown as ServiceDetailAnswer,
+    {
+      values: {
+        wake_on: { value: 'connect', origin: 'default' },
+        idle_timeout: { value: '5m', origin: 'lazy-proxy.yaml:3:9' },
+      },
+      ...{ areSecretsShown: true, hasToken: true, times: TIMES },
+      screen: { columns: undefined, paint: (text) => text },
+    },
+  );
+  const fields = lines.slice(lines.indexOf('Values in force') + 2).map((line) => line.trim().split(' ')[0]);
+  expect(fields).toEqual(['idle_timeout', 'wake_on']);
+});

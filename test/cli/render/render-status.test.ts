@@ -76,7 +76,7 @@ test('a web service is shown by its hosts, not by the front doors that all share
   const [, line] = renderServices([service], TIMES, screen);
   expect(line).toMatch(/ 127\.0\.0\.1:5432\/tcp a\.home b\.home:8081 c\.home \+1$/);
   const failed = { ...service, listeners: [{ ...door, condition: 'failed' as const }], urls: [] };
-  expect(renderServices([failed], TIMES, screen)[1]).toMatch(/ \*:80\/tcp \(failed\)$/);
+  expect(renderServices([failed], TIMES, screen)[1]).toMatch(/ \*:80\/tcp \(not open\)$/);
 });
 
 test.each([undefined, 120])(

@@ -53,6 +53,12 @@ test.each([
   expect(formatBytes(bytes)).toBe(text);
 });
 
+const aListener = (condition: ServiceAnswer['listeners'][number]['condition']) =>
+  ({
+    ...{ protocol: 'tcp', address: '', port: 80, target_port: 80, condition, connections: 0, blocked: 0 },
+    relay: 'splice',
+  }) as ServiceAnswer['listeners'][number];
+
 test.each<[Partial<ServiceAnswer>, string]>([
   [{ life: 'awake', state: 'ready' }, 'awake'],
   [{ life: 'unknown', state: 'missing' }, 'missing'],
@@ -177,6 +183,15 @@ describe('why', () => {
       'the last wake failed, 11:50: exit code 3',
     ],
     ['nothing yet', { life: 'asleep' }, ''],
+    [
+      'a hold that goes on although somebody has stopped it',
+      {
+        life: 'asleep',
+        last_sleep: { at: NOW, kind: 'others', reason: 'somebody else stopped it' },
+        why: { ...NOBODY, kept_by: ['hold'] },
+      },
+      'somebody else stopped it; held by hand',
+    ],
   ])('names %s', (_what, service, text) => {
     expect(describeWhy(aService(service), TIMES)).toBe(text);
   });
@@ -216,6 +231,10 @@ test.each<[Partial<ServiceAnswer>, string]>([
     'asked again in 9 s',
   ],
   [{ life: 'asleep' }, ''],
+  [{ life: 'asleep', listeners: [aListener('failed')] }, 'nobody gets in: no port of it is open'],
+  [{ life: 'asleep', listeners: [aListener('lost')] }, 'nobody gets in: no port of it is open'],
+  [{ life: 'asleep', listeners: [aListener('failed'), aListener('bound')] }, ''],
+  [{ life: 'asleep', availability: 'manual', listeners: [aListener('failed')] }, ''],
 ])('what comes next of %j is %j', (service, text) => {
   expect(describeNext(aService(service), TIMES)).toBe(text);
 });

@@ -378,6 +378,14 @@ describe('WorkloadController', () => {
     expect(bench.lines.filter((line) => line.includes('does not exist'))).toEqual([]);
   });
 
+  test('names the container that is missing, whatever the service is called', async () => {
+    bench.add(aBareService(), MISSING);
+    await bench.clock.advance(1_000);
+    expect(bench.lines).toEqual([
+      'db is missing: container db does not exist (docker compose create makes it); it is used as soon as it appears',
+    ]);
+  });
+
   test('says what is missing in the words of the engine where it has some', async () => {
     bench.add(aBareService(), { ...MISSING, detail: 'deployment shop/db does not exist' });
     await bench.clock.advance(1_000);

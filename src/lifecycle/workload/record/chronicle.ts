@@ -7,6 +7,7 @@ import type { Wake, WakeFailure, WakePhase } from '../../../model/running/wake.t
 import type { Timeline, WorkloadReport } from '../../../model/running/workload-report.ts';
 import type { Clock } from '../../../system/clock.ts';
 import type { Happenings } from '../../../system/happenings.ts';
+import { describeMissing } from '../../run/obstacle.ts';
 import { isGoingToSleep, type LifecycleState, mayRun, type Transition } from '../machine.ts';
 import { StateHistory } from './state-history.ts';
 import { UseNews } from '../use/use-news.ts';
@@ -112,7 +113,9 @@ export class Chronicle {
     const { life: lifeBefore } = this.#history;
     const hasFailed = this.#wakes.failure !== undefined;
     const slept = this.#history.follow(transition, { sleep, hasFailed, stoppedBy, detail });
-    this.#log.changed(policy.name, { ...transition, reason, wake, stoppedBy });
+    const isMissing = transition.after.kind === 'missing' && (reason === undefined || reason === '');
+    const told = isMissing ? describeMissing(policy.workload) : reason;
+    this.#log.changed(policy.name, { ...transition, reason: told, wake, stoppedBy });
     const { before, after } = transition;
     const { life } = this.#history;
     // A workload that has failed, and sleeps now, still counts as failed: that is no news.

@@ -145,7 +145,8 @@ function describeTransition(
       return info('paused', `${name} is paused`);
     case 'missing':
       return {
-        ...info('missing', `${describeAbsence(context)}; it is used as soon as it appears`),
+        // The reason names the workload, whose name may differ from the service's.
+        ...info('missing', `${name} is missing${because(context)}; it is used as soon as it appears`),
         level: 'warn',
       };
     case 'unknown':
@@ -187,11 +188,6 @@ function describeStopper({ name, stoppedBy }: TransitionContext): string {
     case undefined:
       return `${name} has stopped, and the proxy did not stop it`;
   }
-}
-
-/** The engine's own words name the workload, whose name may differ from the service's, and the engine. */
-function describeAbsence({ name, reason }: TransitionContext): string {
-  return reason === undefined || reason === '' ? `${name} does not exist` : `${name} is missing: ${reason}`;
 }
 
 function info(event: string, message: string): TransitionLine {
