@@ -6,7 +6,7 @@ import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import type { LogFormat, LogLevel } from '../system/log/logger.ts';
 import type { ProgramIo } from '../system/program-io.ts';
-import { holdYoungGeneration } from '../system/young-generation.ts';
+import { holdYoungGeneration } from '../system/memory/young-generation.ts';
 import type { Shell } from './completion/completion-scripts.ts';
 import type { CommandParts, ProxyFlags } from './running-proxy.ts';
 import type { Steering } from './steer.ts';

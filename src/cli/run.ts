@@ -12,7 +12,6 @@ import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { createLogger, type LogFormat, type Logger, type LogLevel } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { ProgramIo } from '../system/program-io.ts';
-import { releaseYoungGeneration } from '../system/young-generation.ts';
 import { readVersion } from './version.ts';
 
 /** The least time between two reloads by SIGHUP, in ms. */
@@ -107,7 +106,6 @@ async function serve(
       await (proxy?.close() ?? file.close());
       return EXIT_UNUSABLE;
     }
-    releaseYoungGeneration();
     if (proxy !== undefined) await runUntilSignal({ proxy, signals, logger, clock });
     return EXIT_OK;
   };

@@ -33,11 +33,11 @@ import type { Api } from '../status/api/api.ts';
 import type { MetricsPage } from '../status/metrics/metrics-page.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import { openStatusServer, type StatusServer } from '../status/status-server.ts';
-import { AfterLoad } from '../system/after-load.ts';
 import type { Clock } from '../system/clock.ts';
 import { Descriptors, readDescriptorLimit } from '../system/descriptors.ts';
 import { Happenings } from '../system/happenings.ts';
 import type { Logger } from '../system/log/logger.ts';
+import { HeapKeeper } from '../system/memory/heap-keeper.ts';
 import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import { StateFolder } from '../system/state/state-folder.ts';
 import { buildTable } from '../table/build-table.ts';
@@ -81,7 +81,7 @@ export class LazyProxy {
   readonly #process: ProcessBackend;
   readonly #runtime: Runtime;
   readonly #admission: Admission;
-  readonly #afterLoad: AfterLoad;
+  readonly #heapKeeper: HeapKeeper;
   readonly #labelUrls: LabelUrlGuard;
   readonly #backends: readonly Backend[];
   readonly #stateFolder: StateFolder;
@@ -116,21 +116,21 @@ export class LazyProxy {
       keeping,
       relay,
       admission,
-      afterLoad,
+      heapKeeper,
     }: {
       readonly resolved: ResolvedSettings;
       readonly stateFolder: StateFolder;
       readonly keeping: Keeping;
       readonly relay: TcpRelay;
       readonly admission: Admission;
-      readonly afterLoad: AfterLoad;
+      readonly heapKeeper: HeapKeeper;
     },
   ) {
     const { clock, logger, env } = options;
     this.#options = options;
     this.#sinceMs = clock.monotonicMs();
     this.#admission = admission;
-    this.#afterLoad = afterLoad;
+    this.#heapKeeper = heapKeeper;
     this.#stateFolder = stateFolder;
     this.#keeping = keeping;
     this.#logger = logger;
@@ -179,8 +179,8 @@ export class LazyProxy {
       logger,
     });
     const counts = createClientCounts(randomInt(2 ** 32));
-    const afterLoad = new AfterLoad({ clock, trim: await loadTrim() });
-    const onLeft = () => afterLoad.note();
+    const heapKeeper = new HeapKeeper({ clock, trim: await loadTrim() });
+    const onLeft = () => heapKeeper.note();
     const admission = new Admission({ descriptors, counts, clock, logger, onLeft });
     const relay = await createTcpRelay(resolved.settings.relay, {
       ...{ clock, logger, admission },
@@ -190,7 +190,7 @@ export class LazyProxy {
       ...{ clock, logger, isNamed: resolved.origins.state_dir.kind !== 'default' },
     });
     const keeping = await Keeping.load({ folder: stateFolder, clock, logger });
-    return new LazyProxy(options, { resolved, stateFolder, keeping, relay, admission, afterLoad });
+    return new LazyProxy(options, { resolved, stateFolder, keeping, relay, admission, heapKeeper });
   }
 
   /** Whether the start is complete. */
@@ -217,7 +217,7 @@ export class LazyProxy {
     this.#reconcile({ what: this.#options.file.shownPath ?? 'no configuration file', isAwaited: false });
     await this.#logged;
     this.#isUp = true;
-    this.#afterLoad.begin();
+    this.#heapKeeper.begin();
     const services = this.#runtime.reconciler.current.entries.size;
     const wanted = [...this.#runtime.reconciler.current.entries.values()].flatMap(
       ({ service }) => service.listeners,
@@ -285,7 +285,7 @@ export class LazyProxy {
     // A start that is under way opens nothing more.
     this.#phase = 'draining';
     this.#status?.close();
-    this.#afterLoad.close();
+    this.#heapKeeper.close();
     await Promise.all([
       // Whoever ends the program may not wait until the last connection has ended.
       this.#keeping.close(),
@@ -312,8 +312,12 @@ export class LazyProxy {
           if (follows) this.#reconcile({ what: "Compose's labels", isAwaited: false });
         },
         ownChanged: () => this.#reconcile({ what: "the proxy's own container", isAwaited: false }),
-        servedKinds: () =>
-          new Set([...this.#buildTable().entries.values()].map(({ service }) => service.workload.kind)),
+        servedKinds: () => {
+          // The engines answer before there is a first table.
+          const { entries } =
+            this.#phase === 'starting' ? this.#buildTable() : this.#runtime.reconciler.current;
+          return new Set([...entries.values()].map(({ service }) => service.workload.kind));
+        },
         refusedStarted: (ref) => this.#repeatRefusal(ref),
         reached: (kind, said) => this.#runtime.events.engineReached(kind, said),
         renamed: (from, to) => this.#runtime.lifecycle.renamed(from, to),

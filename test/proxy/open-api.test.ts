@@ -2,7 +2,8 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { buildTable } from '../../src/table/build-table.ts';
 import { type AskApi, startApiProxy } from '../support/api-proxy.ts';
 import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
 import { freePort, freePorts } from '../support/free-ports.ts';
@@ -10,6 +11,8 @@ import { readMetrics } from '../support/metrics-text.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 import { greetingOf } from '../support/tls-greeting.ts';
+
+vi.mock('../../src/table/build-table.ts', { spy: true });
 
 const TOKEN = { headers: { authorization: 'Bearer s3cret' } };
 
@@ -602,4 +605,23 @@ describe('while the engine is away, the API', () => {
     await sleep('?force=true');
     await ending(client);
   });
+});
+
+test('no question builds the table of services anew, which takes long where there are thousands', async () => {
+  const { ask } = await startApiProxy(
+    `  a: { command: [sleep, "60"], ports: ["127.0.0.1:${await freePort()}:81"] }`,
+  );
+  const { length } = vi.mocked(buildTable).mock.calls;
+  for (const path of [
+    '/status',
+    '/problems',
+    '/api',
+    '/api/reload',
+    '/api/services?day=true',
+    '/api/services/a',
+    '/api/config',
+    '/metrics',
+  ])
+    expect((await ask(path)).status, path).toBe(200);
+  expect(vi.mocked(buildTable).mock.calls).toHaveLength(length);
 });

@@ -1,4 +1,4 @@
-import { exposeGarbageCollector } from '../../src/system/collect-garbage.ts';
+import { exposeGarbageCollector } from '../../src/system/memory/collect-garbage.ts';
 
 /** Collects garbage until what is weakly held is gone or held by somebody: a WeakRef lives on in the turn that made it. */
 export async function collectGarbage(): Promise<void> {

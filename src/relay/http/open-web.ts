@@ -2,7 +2,7 @@
  * What serves HTTP: the engine that all doors share, and the doors. Loaded when a service first needs it, from a file of its own,
  * with copies of what it imports: so it gets all that must be there only once as parts.
  */
-import { exposeGarbageCollector } from '../../system/collect-garbage.ts';
+import { exposeGarbageCollector } from '../../system/memory/collect-garbage.ts';
 import { Login } from './login/login.ts';
 import { PasswordChecker } from './login/password-checker.ts';
 import { Themes } from './waiting/themes.ts';

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ECONNREFUSED } from '../../../src/relay/native/errno.ts';
-import { exposeGarbageCollector } from '../../../src/system/collect-garbage.ts';
+import { exposeGarbageCollector } from '../../../src/system/memory/collect-garbage.ts';
 import { Datagrams, settleDatagrams } from '../../support/datagrams.ts';
 import { nativeDatagrams } from '../../support/datagrams-ways.ts';
 import { freeUdpPort } from '../../support/free-ports.ts';

@@ -1,7 +1,9 @@
-/** What the built program gives back of its memory when it is no longer under load. */
+/** What memory the built program takes under load alone, and gives back when the load is over. */
 import { readFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
-import { expect, test } from 'vitest';
+import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
 import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
@@ -12,6 +14,17 @@ const GROWN_MIB = 50;
 const LEFT_MIB = 20;
 /** V8 of Node 22 unmaps what is free only when some 20 s or more have passed. */
 const MAX_WAIT_MS = 100_000;
+
+const LOOKS = 60;
+const LOOK_EVERY_MS = 100;
+const LOAD = 150;
+/** It has 1 or 2 MiB at first, with the half of it that is empty. */
+const SMALL_MIB = 3;
+/** Tells of it at SIGUSR2. */
+const PROBE = `process.on('SIGUSR2', () => {
+  const { space_size } = require('node:v8').getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+  require('node:fs').writeFileSync('young', String(space_size));
+});`;
 
 const APP = `require('node:http').createServer((_, response) => response.end('hello')).listen(process.argv[2], '127.0.0.1')`;
 
@@ -42,6 +55,38 @@ test.runIf(process.platform === 'linux')(
   },
   240_000,
 );
+
+test("V8's young generation grows under load alone", async () => {
+  const [status = 0, ...ports] = await freePorts(101);
+  const services = ports.map((port, index) => [
+    `s${index}`,
+    { command: ['true'], ports: [`127.0.0.1:${port}:1`] },
+  ]);
+  const config = {
+    ...{ status: { listen: `127.0.0.1:${status}` }, docker: { labels: false } },
+    services: Object.fromEntries(services),
+  };
+  const folder = await createFolder({ 'probe.cjs': PROBE, 'lazy-proxy.yaml': JSON.stringify(config) });
+  const { child } = await startProgram({ cwd: folder, nodeArgs: ['--require', './probe.cjs'] });
+  const look = async (path: string) => (await fetch(`http://127.0.0.1:${status}/${path}`)).text();
+  const youngMib = async () => {
+    await rm(`${folder}/young`, { force: true });
+    child.kill('SIGUSR2');
+    const told = () => {
+      const text = readFileSync(`${folder}/young`, 'utf8');
+      expect(text).not.toBe('');
+      return Number(text) / 2 ** 20;
+    };
+    return await vi.waitFor(told, { timeout: 10_000 });
+  };
+  // More at once would be a load.
+  for (let count = 0; count < LOOKS; count++)
+    await Promise.all([look('status'), look('problems'), look('api/services?only=s1'), sleep(LOOK_EVERY_MS)]);
+  expect(await youngMib()).toBeLessThan(SMALL_MIB);
+  for (let count = 0; count < LOAD; count++) await look('api/services?day=true');
+  expect(await youngMib()).toBeGreaterThan(SMALL_MIB);
+  await expect.poll(youngMib, { timeout: MAX_WAIT_MS, interval: 1_000 }).toBeLessThan(SMALL_MIB);
+}, 120_000);
 
 function ask(port: number, agent: Agent): Promise<void> {
   return new Promise((resolve, reject) => {
