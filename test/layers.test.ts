@@ -33,6 +33,11 @@ describe('layer rules', () => {
       `const dueMs = this.#options.clock.nowMs() + 1;`,
       'reads the clock on the wall: durations and deadlines are monotonic',
     ],
+    [
+      'relay/tcp/a.ts',
+      `client.resetAndDestroy();`,
+      'calls resetAndDestroy, which may leave the socket open: use relay/tcp/reset-socket.ts',
+    ],
     ['cli/a.ts', `export default 1;`, 'has a default export'],
     ['cli/index.ts', '', 'is a barrel'],
     ['other/a.ts', '', 'lies in no folder of the table in test/support/layer-rules.ts'],

@@ -126,6 +126,9 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['relay/splice/thread/route-table.ts', 'the status shows when a service was last active'],
 ]);
 
+/** Where alone a socket is reset. */
+const RESET = 'relay/tcp/reset-socket.ts';
+
 /** File and name that are let through, and why. */
 const EXCEPTIONS: ReadonlyMap<string, string> = new Map([
   ['config/values/schedule.ts Date', 'a fixed date keeps the check of an expression independent of the time'],
@@ -200,6 +203,11 @@ function checkNames(file: SourceFile): Violation[] {
     const line = lineAt(file.tree, read.getStart());
     found.push({ line, what: 'reads the clock on the wall: durations and deadlines are monotonic' });
   });
+  visitResets(file.tree, (call) => {
+    if (file.path === RESET) return;
+    const line = lineAt(file.tree, call.getStart());
+    found.push({ line, what: `calls resetAndDestroy, which may leave the socket open: use ${RESET}` });
+  });
   visitNames(file.tree, (name) => {
     if (EXCEPTIONS.has(`${file.path} ${name.text}`)) return;
     const line = lineAt(file.tree, name.getStart());
@@ -220,6 +228,15 @@ function visitWallClocks(tree: ts.SourceFile, visit: (read: ts.Node) => void): v
       node.name.text === 'nowMs' &&
       /clock$/i.test(node.expression.getText(tree));
     if (isRead) visit(node);
+    ts.forEachChild(node, walk);
+  };
+  walk(tree);
+}
+
+/** `socket.resetAndDestroy()`, also where it is only passed on. */
+function visitResets(tree: ts.SourceFile, visit: (use: ts.Node) => void): void {
+  const walk = (node: ts.Node): void => {
+    if (ts.isPropertyAccessExpression(node) && node.name.text === 'resetAndDestroy') visit(node);
     ts.forEachChild(node, walk);
   };
   walk(tree);

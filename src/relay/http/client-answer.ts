@@ -1,6 +1,7 @@
 /** How an answer is handed to a client, by HTTP/1 or HTTP/2. Headers are flat lists. */
 import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
+import { resetSocket } from '../tcp/reset-socket.ts';
 import type { RawHeaders } from './message/hop-headers.ts';
 import { headerOf } from './message/read-request.ts';
 
@@ -62,7 +63,7 @@ export function breakOff(response: ServerResponse): void {
   if (socket === null || socket.destroyed) return;
   // TLS has a word for the end, which is missing then.
   if ('encrypted' in socket) socket.destroy();
-  else socket.resetAndDestroy();
+  else resetSocket(socket);
 }
 
 /** HTTP/2: nothing more of the request is wanted. */

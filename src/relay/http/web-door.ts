@@ -11,6 +11,7 @@ import { UNTRUSTED_PROXY } from '../access/proxy-protocol.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
 import type { Client } from '../listener.ts';
 import { Entrance } from '../tcp/entrance.ts';
+import { resetSocket } from '../tcp/reset-socket.ts';
 import { TcpAcceptor } from '../tcp/tcp-acceptor.ts';
 import type { TcpRelay } from '../tcp/tcp-relay.ts';
 import { discardUnread } from '../tcp/unread.ts';
@@ -114,7 +115,7 @@ export class WebDoor {
     // The client left before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
     const peer = describeClient(remoteAddress, remotePort);
-    if (this.#options.hasComeBack({ ...peer, socket })) return void socket.resetAndDestroy();
+    if (this.#options.hasComeBack({ ...peer, socket })) return void resetSocket(socket);
     if (this.#options.takesProxyHeaders?.() === true) void this.#receive(socket, peer);
     else this.#welcome(socket, { client: peer, via: peer.endpoint });
   }
@@ -158,7 +159,7 @@ export class WebDoor {
       ...{ address, endpoint, kind: 'visit', fd: descriptorOf(socket) },
     });
     if (admitted?.kind !== 'refused') return () => admitted?.leave();
-    socket.resetAndDestroy();
+    resetSocket(socket);
     this.#options.onRefused(admitted.bound);
     admitted.tell();
     return undefined;
@@ -188,8 +189,10 @@ export class WebDoor {
     const isTrusted = this.#options.isTrusted(address);
     const { mayBegin, evicted } = this.#handshakes.begin(socket, { address, isTrusted });
     const refused = mayBegin ? evicted : socket;
-    refused?.resetAndDestroy();
-    if (refused !== undefined) this.#options.onRefused('handshakes');
+    if (refused !== undefined) {
+      resetSocket(refused);
+      this.#options.onRefused('handshakes');
+    }
     return mayBegin;
   }
 

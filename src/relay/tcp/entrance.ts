@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../system/clock.ts';
 import { type ProxiedEnds, readProxyHeader } from '../access/proxy-protocol.ts';
 import { beginTls, type OfferTls } from '../tls/tls-offer.ts';
+import { resetBelow } from './reset-socket.ts';
 import type { TcpRelay } from './tcp-relay.ts';
 
 /** How long a client has for what it has to send before it is let in, in ms. */
@@ -146,11 +147,7 @@ export class Entrance {
       };
       const done = () => {
         settle();
-        // TLS itself has no reset. Closed by itself beside that, it would leave the one below open.
-        inside.resetAndDestroy = () => {
-          client.resetAndDestroy();
-          return inside;
-        };
+        resetBelow(inside, client);
         resolve(inside);
       };
       const leave = () => refuse(left());

@@ -6,6 +6,7 @@ import type { Libc } from '../native/libc.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
 import { PeerVigil, ViewedPair } from './peer-vigil.ts';
 import type { ConnectionEnding } from '../end-log.ts';
+import { resetSocket } from './reset-socket.ts';
 import type { OnConnectionEnd, RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
 import { createTuneSocket } from './tune-socket.ts';
 import { readNow } from './unread.ts';
@@ -190,7 +191,7 @@ function passRest(source: Socket, to: Socket): void {
 
 /** Resets a socket as soon as it has taken what was written to it; after a while in which it takes nothing, at once. */
 function resetOnceSent(socket: Socket): void {
-  const reset = () => void socket.resetAndDestroy();
+  const reset = () => void resetSocket(socket);
   if (socket.destroyed || socket.writableLength === 0) return reset();
   socket.unpipe();
   // Only a socket that is read notices that it fails.
@@ -230,8 +231,8 @@ function createConnection(
     },
     destroy() {
       if (fate.ending === 'closed') fate.ending = 'cut';
-      client.resetAndDestroy();
-      upstream.resetAndDestroy();
+      resetSocket(client);
+      resetSocket(upstream);
     },
   };
 }

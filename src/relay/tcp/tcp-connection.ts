@@ -6,6 +6,7 @@ import { writeProxyHeader } from '../access/proxy-protocol.ts';
 import type { EndLog } from '../end-log.ts';
 import type { Client, PresentClient, Traffic } from '../listener.ts';
 import type { Entrance } from './entrance.ts';
+import { resetSocket } from './reset-socket.ts';
 import type { TcpBinding } from './tcp-listener.ts';
 import type { OnConnectionEnd, RelayedConnection, TcpRelay } from './tcp-relay.ts';
 import { discardUnread } from './unread.ts';
@@ -212,7 +213,7 @@ export class TcpConnection implements ClientUse, LeaseUser {
 
   /** Resets it. Idempotent. */
   destroy(): void {
-    if (this.#relayed === undefined) this.#socket.resetAndDestroy();
+    if (this.#relayed === undefined) resetSocket(this.#socket);
     else this.#relayed.destroy();
   }
 }

@@ -23,6 +23,7 @@ import {
 import { wireDescriptorOf } from '../native/descriptor-of.ts';
 import type { OfferTls } from '../tls/tls-offer.ts';
 import { Entrance } from './entrance.ts';
+import { resetSocket } from './reset-socket.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
 import type { TcpRelay } from './tcp-relay.ts';
@@ -268,7 +269,7 @@ export class TcpListener implements Listener<TcpBinding> {
 
   cutClients(): void {
     this.#warm.destroy();
-    for (const client of this.#arriving) client.resetAndDestroy();
+    for (const client of this.#arriving) resetSocket(client);
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
@@ -288,7 +289,7 @@ export class TcpListener implements Listener<TcpBinding> {
   /** @param waitedMs for how long the relay has tried to connect it. */
   #accept(client: Socket, waitedMs: number): void {
     // Given back by the relay thread, which had not heard of the end yet.
-    if (this.#isDestroyed) return void client.resetAndDestroy();
+    if (this.#isDestroyed) return void resetSocket(client);
     const { remoteAddress, remotePort } = client;
     // The client left before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
@@ -344,7 +345,7 @@ export class TcpListener implements Listener<TcpBinding> {
   }
 
   #refuseCrowd(client: Socket): void {
-    client.resetAndDestroy();
+    resetSocket(client);
     this.#countRefusal('handshakes');
     const where = formatListenAddress(this.spec);
     const message = `${MAX_HANDSHAKES} clients on ${where} are agreeing on TLS already: one more was closed`;
@@ -371,7 +372,7 @@ export class TcpListener implements Listener<TcpBinding> {
     };
     if (!this.#hasComeBack(coming, this.#binding)) return false;
     // The reset also ends the client for which the proxy made this connection.
-    client.resetAndDestroy();
+    resetSocket(client);
     return true;
   }
 
@@ -382,7 +383,7 @@ export class TcpListener implements Listener<TcpBinding> {
   }
 
   #refuseBounded(client: Socket, { bound, tell }: Extract<Admitted, { kind: 'refused' }>): void {
-    client.resetAndDestroy();
+    resetSocket(client);
     this.#countRefusal(bound);
     tell();
   }

@@ -1,9 +1,11 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { startWebhookReceiver } from '../../engine/support/webhook-receiver.ts';
 import { freePort } from '../../support/free-ports.ts';
+import { Sockets } from '../../support/sockets.ts';
 import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
@@ -66,3 +68,39 @@ test.each(['stream', 'auto'])(
     expect(idsOf('udp_flow_end')).toEqual(idsOf('udp_flow_start'));
   },
 );
+
+test.runIf(process.platform === 'linux')(
+  'the proxy ends although it is told to cut clients whose upstream has just ended',
+  async () => {
+    const sockets = new Sockets();
+    onTestFinished(() => sockets.close());
+    const upstream = await sockets.listen((socket) => void socket.write('hello'));
+    const port = await freePort();
+    const app = { command: ['sleep', '1000'], ports: [`127.0.0.1:${port}:${upstream.port}`] };
+    const cwd = await createFolder({
+      'lazy-proxy.yaml': JSON.stringify({
+        ...{ status: 'off', docker: { labels: false }, relay: 'stream', services: { app } },
+      }),
+    });
+    const { child, logged } = await startProgram({ cwd });
+    for (let index = 0; index < CLIENTS; index++) {
+      const client = await sockets.connect(port);
+      client.on('error', () => {});
+      await once(client, 'data');
+    }
+    child.kill('SIGTERM');
+    await logged('shutting down');
+    // Both news at once, in one turn of its event loop.
+    child.kill('SIGSTOP');
+    await expect.poll(() => stateOf(child.pid)).toBe('T');
+    for (const socket of upstream.sockets) socket.end();
+    child.kill('SIGTERM');
+    child.kill('SIGCONT');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  },
+);
+
+/** `T` = stopped, `S` = it sleeps, as of proc(5). */
+function stateOf(pid: number | undefined): string | undefined {
+  return /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
+}

@@ -17,3 +17,18 @@ test.runIf(process.platform === 'linux')('a stream relay that is closed leaves n
   relay.close();
   expect(clock.pending).toBe(0);
 });
+
+test('a connection that is cut just when one side has ended ends, too', async () => {
+  const sockets = new Sockets();
+  onTestFinished(() => sockets.close());
+  const relay = await createRelay('stream');
+  onTestFinished(() => relay.close());
+  const [{ near: client, far }, { near, far: upstream }] = [await sockets.pair(), await sockets.pair()];
+  const ended = new Promise((resolve) => {
+    const connection = relay.join({ client: far, upstream: near, keepAliveMs: 0 }, resolve);
+    near.once('end', () => connection.destroy());
+  });
+  client.resume();
+  upstream.end('bye');
+  expect(await ended).toBe('cut');
+});
