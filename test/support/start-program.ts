@@ -2,7 +2,9 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
+import { describeThreads } from './describe-threads.ts';
 import { PROGRAM } from './run-program.ts';
 
 export interface RunningProgram {
@@ -34,7 +36,13 @@ export interface StartOptions {
 
 const MAX_WAIT_MS = 30_000;
 
-/** Starts the program, and follows its log. It is ended in order, with its workloads, when the test ends. */
+/** Two signals in a row may be one, and then clients have 8 s; and so have local processes 10 s. */
+const MAX_END_MS = 20_000;
+
+/**
+ * Starts the program, and follows its log. It is ended in order, with its workloads, when the test ends. If it doesn't end, the test
+ * fails with what its threads do.
+ */
 export async function startProgram(options: StartOptions): Promise<RunningProgram> {
   const { cwd, args = ['run'], nodeArgs = [], env, maxDescriptors } = options;
   const { program = [process.execPath, ...nodeArgs, PROGRAM] } = options;
@@ -48,12 +56,18 @@ export async function startProgram(options: StartOptions): Promise<RunningProgra
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
+  let log = '';
   onTestFinished(async () => {
     // The second one cuts what is still served.
     for (let count = 0; count < 2; count++) child.kill('SIGTERM');
-    await exited;
-  });
-  let log = '';
+    if (await hasSettled(exited, MAX_END_MS)) return;
+    const threads = child.pid === undefined ? '' : await describeThreads(child.pid);
+    child.kill('SIGKILL');
+    const message = `the program did not end within ${MAX_END_MS / 1_000} s; its threads:\n${threads}\nIts log:\n${log}`;
+    // A second try of the test may pass.
+    console.error(message);
+    throw new Error(message);
+  }, 3 * MAX_END_MS);
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     log += chunk;
   });
@@ -80,4 +94,15 @@ export async function startProgram(options: StartOptions): Promise<RunningProgra
     linesWith: (words) => log.split('\n').filter((line) => line.includes(words)),
     logged,
   };
+}
+
+async function hasSettled(promise: Promise<unknown>, withinMs: number): Promise<boolean> {
+  const over = new AbortController();
+  const tooLate = sleep(withinMs, false, { signal: over.signal });
+  try {
+    return await Promise.race([promise.then(() => true), tooLate]);
+  } finally {
+    over.abort();
+    tooLate.catch(() => {});
+  }
 }
