@@ -36,11 +36,13 @@ export interface ProxyEvent {
 /**
  * Tells what happens until a signal ends it; where the proxy goes away it is asked again, and what was missed is told then. Returns
  * the exit status.
- * @throws where the proxy refuses, or doesn't answer at first.
+ * @throws where the proxy refuses, has no such service at first, or doesn't answer then.
  */
 export async function events(options: EventsOptions, parts: CommandParts): Promise<number> {
   const { proxy, io } = parts;
   if (options.past) return tellPast(options, parts);
+  // Of one that is only mistyped nothing would ever be told.
+  if (options.service !== undefined) await proxy.getService(options.service);
   const ended = new AbortController();
   const { signal } = ended;
   const forget = io.onSignal(['SIGINT', 'SIGTERM'], () => ended.abort());

@@ -113,8 +113,9 @@ export class RunningProxy {
 
   /** Does something to a service; `query` begins with `&`. As `get`. */
   postService(name: string, action: string, query = ''): Promise<unknown> {
-    // The name in the query counts.
-    const path = `/api/services/${name.includes('/') ? '-' : encodeURIComponent(name)}/${action}`;
+    // The name in the query counts. In the path, an empty one would make it another path.
+    const inPath = name === '' || name.includes('/') ? '-' : encodeURIComponent(name);
+    const path = `/api/services/${inPath}/${action}`;
     return this.#ask('POST', `${path}?service=${encodeURIComponent(name)}${query}`);
   }
 

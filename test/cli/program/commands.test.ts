@@ -99,6 +99,8 @@ describe('status', () => {
 
   test.each([
     [['status', 'nope'], 1, 'lazy-proxy: there is no service "nope"\n'],
+    [['events', 'nope'], 1, 'lazy-proxy: there is no service "nope"\n'],
+    [['explain', ''], 1, 'lazy-proxy: there is no service ""\n'],
     [
       ['status', '--url', 'http://127.0.0.1:1'],
       2,
@@ -261,6 +263,7 @@ describe('wake, sleep, hold and release', () => {
   test.each([
     [['wake', 'hello'], 'lazy-proxy: this needs the token; give it by --token or LAZY_PROXY_TOKEN\n'],
     [['wake', 'nope', '--token', TOKEN], 'lazy-proxy: there is no service "nope"\n'],
+    [['wake', '', '--token', TOKEN], 'lazy-proxy: there is no service ""\n'],
     [
       ['hold', 'hello', '--for', 'ever', '--token', TOKEN],
       'lazy-proxy: "ever" is not a time such as 2h or 1h30m; a hold lasts from 1s to 30d\n',
