@@ -20,7 +20,7 @@ const TOKEN = { authorization: 'Bearer s3cret' };
 
 describe('the metrics of a proxy', () => {
   const start = async (status = '') => {
-    const [port = 0, bad = 0, udp = 0, echo = 0, target = 0] = await freePorts(5);
+    const [port = 0, bad = 0, closed = 0, udp = 0, echo = 0, target = 0] = await freePorts(6);
     const services = `
   app:
     command: [${process.execPath}, -e, '${ECHO}']
@@ -28,12 +28,12 @@ describe('the metrics of a proxy', () => {
     ports: ["127.0.0.1:${port}:${target}"]
     udp_ports: ["127.0.0.1:${echo}:${target}"]
   bad: { command: [sh, -c, "exit 3"], ports: ["127.0.0.1:${bad}:${target}"] }
-  closed: { command: [sleep, "60"], allow_list: [10.9.8.7], ports: ["127.0.0.1:${await freePort()}:${target}"] }
+  closed: { command: [sleep, "60"], allow_list: [10.9.8.7], ports: ["127.0.0.1:${closed}:${target}"] }
   dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"], udp_queue_datagrams: 1 }
 `;
     const started = await startApiProxy(services, { status });
     return {
-      ...{ ...started, port, bad, echo, udp, services, listener: `127.0.0.1:${port}/tcp` },
+      ...{ ...started, port, bad, closed, echo, udp, services, listener: `127.0.0.1:${port}/tcp` },
       scrape: async () => readMetrics((await started.ask('/metrics')).body),
     };
   };
@@ -67,6 +67,17 @@ describe('the metrics of a proxy', () => {
       expect(after.value('lazy_proxy_connection_bytes_total', { ...of, direction }), direction).toBe(bytes);
     expect(after.value('lazy_proxy_connections_accepted_total', of)).toBe(1);
     await sockets.close();
+  });
+
+  test('count who was turned away by the access list', async () => {
+    const { scrape, closed } = await start();
+    const sockets = new Sockets();
+    onTestFinished(() => sockets.close());
+    await ending(await sockets.connect(closed));
+    const listener = { service: 'closed', listener: `127.0.0.1:${closed}/tcp` };
+    const metrics = await scrape();
+    expect(metrics.value('lazy_proxy_connections_refused_total', { ...listener, reason: 'blocked' })).toBe(1);
+    expect(metrics.value('lazy_proxy_connections_accepted_total', listener)).toBe(0);
   });
 
   test('count flows, datagrams each way, and those that were dropped by why', async () => {

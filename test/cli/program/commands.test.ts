@@ -217,7 +217,7 @@ describe('diff', () => {
 
 describe('wake, sleep, hold and release', () => {
   test('do it, and tell what the service does then', async () => {
-    const { type } = await start();
+    const { type, url } = await start();
     const steer = async (...args: string[]) => {
       const { stdout, stderr, status } = await type([...args, '--token', TOKEN]);
       expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
@@ -231,6 +231,8 @@ describe('wake, sleep, hold and release', () => {
     expect(await steer('sleep', 'hello')).toMatch(/^hello is /);
     await expect.poll(() => steer('status', 'hello')).toMatch(/asleep .*by hand, from 127\.0\.0\.1/);
     expect(await steer('wake', 'shop/night')).toMatch(/^shop\/night is (waking|awake): /);
+    const elsewhere = await type(['release', 'hello', '--url', url], { LAZY_PROXY_TOKEN: TOKEN });
+    expect(elsewhere).toMatchObject({ status: 0, stderr: '' });
   });
 
   test('name who keeps a service awake, and what cuts them', async () => {
