@@ -42,6 +42,7 @@ export class RelayThreadHandle {
   readonly #worker: Worker;
   #isRung = false;
   #isStopping = false;
+  #isGone = false;
   #failure = new Error('the relay thread ended by itself');
   readonly #quit = () => {
     Atomics.store(this.shared.quit, 0, 1);
@@ -118,10 +119,13 @@ export class RelayThreadHandle {
   }
 
   #ring(): void {
+    // The descriptor may be somebody else's by now, who would get these bytes.
+    if (this.#isGone) return;
     this.#options.libc.write(this.#bell, RING);
   }
 
   #exited(): void {
+    this.#isGone = true;
     process.off('exit', this.#quitAtExit);
     this.#port.close();
     this.#closeDescriptors();

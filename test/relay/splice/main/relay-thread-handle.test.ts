@@ -27,3 +27,33 @@ test.runIf(process.platform === 'linux')(
     expect(handle.shared.ended[0]).toBe(1);
   },
 );
+
+test.runIf(process.platform === 'linux')('nothing is written for a thread that is gone', async () => {
+  const load = await loadKoffi();
+  if (load.kind === 'unavailable') throw new Error(load.reason);
+  const libc = createLibc(load.koffi);
+  const closed = new Set<number>();
+  const late: number[] = [];
+  const gone = new EventTarget();
+  const handle = new RelayThreadHandle({
+    libc: {
+      ...libc,
+      close(fd) {
+        if (closed.add(fd).size === 2) queueMicrotask(() => gone.dispatchEvent(new Event('gone')));
+        return libc.close(fd);
+      },
+      write(fd, bytes) {
+        if (!closed.has(fd)) return libc.write(fd, bytes);
+        return late.push(fd);
+      },
+    },
+    ...{ file: THREAD_FILE, counts: createClientCounts(0), maxDescriptor: Number.POSITIVE_INFINITY },
+    ...{ expected: new Int32Array(1), onReport: () => {}, onDied: () => {} },
+  });
+  const end = once(gone, 'gone');
+  handle.stop();
+  await end;
+  handle.post({ kind: 'destroy', slot: 0 });
+  await new Promise(setImmediate);
+  expect(late).toEqual([]);
+});
