@@ -4,7 +4,7 @@ import { formatTimestamp, parseTimestamp } from '../system/clock.ts';
 import { EXIT_OK } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { PhasesAnswer, ServiceDetailAnswer, WakeAnswer } from '../status/api/answers.ts';
-import { countOf, describePhases, type Times } from './render/service-words.ts';
+import { countOf, describePhases, SLEEP_WORDS, type Times } from './render/service-words.ts';
 import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
 import { timesOf } from './status.ts';
 
@@ -125,19 +125,19 @@ function tookMs(phases: PhasesAnswer): number {
   return room_ms + queue_ms + dependencies_ms + engine_ms + health_ms + port_ms;
 }
 
-/** What happened to a service within the last 24 hours; that a wake has made it awake, or failed, is told by the wake. Pure. */
+/** What happened to a service within the last 24 hours, in order; that a wake has made it awake, or failed, is told by the wake. Pure. */
 export function listPast(
   { name: service, shares_with: sharers, wakes, timeline, last_sleep: slept }: ServiceDetailAnswer,
   nowMs: number,
 ): readonly ProxyEvent[] {
   const sinceMs = nowMs - DAY_MS;
   const of = { service, ...(sharers !== undefined && { shares_with: sharers }) };
-  const isMadeByWake = (at: string) =>
-    wakes.some((wake) => {
-      const afterMs = parseTimestamp(at) - parseTimestamp(wake.at);
-      return afterMs >= -WAKE_SLACK_MS && afterMs <= tookMs(wake) + WAKE_SLACK_MS;
-    });
-  const states = timeline.flatMap(({ at, life }): readonly ProxyEvent[] => {
+  const isMadeBy = (wake: WakeAnswer, at: string) => {
+    const afterMs = parseTimestamp(at) - parseTimestamp(wake.at);
+    return afterMs >= -WAKE_SLACK_MS && afterMs <= tookMs(wake) + WAKE_SLACK_MS;
+  };
+  const isMadeByWake = (at: string) => wakes.some((wake) => isMadeBy(wake, at));
+  const describeState = ({ at, life, sleep }: (typeof timeline)[number]): readonly ProxyEvent[] => {
     const isTold =
       life === 'waking' ||
       life === 'stopping' ||
@@ -147,15 +147,27 @@ export function listPast(
       (life === 'asleep' || life === 'failed') &&
       slept !== undefined &&
       Math.abs(parseTimestamp(at) - parseTimestamp(slept.at)) <= WAKE_SLACK_MS;
-    return [
-      isSleep
-        ? { event: 'sleep', data: { at, ...of, kind: slept.kind, reason: slept.reason } }
-        : { event: 'state', data: { at, ...of, life } },
-    ];
-  });
-  return [...wakes.map((wake) => ({ event: 'woken', data: { ...of, ...wake } })), ...states].filter(
-    (event) => parseTimestamp(atOf(event)) >= sinceMs,
+    if (isSleep) return [{ event: 'sleep', data: { at, ...of, kind: slept.kind, reason: slept.reason } }];
+    // Of those before the last one the kind alone is known.
+    if (sleep !== undefined)
+      return [{ event: 'sleep', data: { at, ...of, kind: sleep, reason: SLEEP_WORDS[sleep] } }];
+    return [{ event: 'state', data: { at, ...of, life } }];
+  };
+  const states = timeline.flatMap((change, place) =>
+    describeState(change).map((event) => ({ event, place })),
   );
+  // Times have whole seconds, within which the timeline knows the order.
+  const placeOf = (wake: WakeAnswer) =>
+    timeline.findLastIndex(({ at, life }) => (life === 'awake' || life === 'failed') && isMadeBy(wake, at));
+  const woken = wakes.map((wake) => ({
+    event: { event: 'woken', data: { ...of, ...wake } },
+    place: placeOf(wake),
+  }));
+  return [...woken, ...states]
+    .map(({ event, place }) => ({ event, place, ms: parseTimestamp(atOf(event)) }))
+    .filter(({ ms }) => ms >= sinceMs)
+    .sort((a, b) => a.ms - b.ms || a.place - b.place)
+    .map(({ event }) => event);
 }
 
 /**

@@ -183,6 +183,7 @@ describe('the dashboard answers', () => {
       .locator('title')
       .allTextContents();
     expect(spells.map((spell) => spell.replace(/,.*/, '')).slice(-3)).toEqual(['waking', 'awake', 'asleep']);
+    expect(spells.at(-1)).toContain(': nobody used it');
     expect(await details.getByRole('listitem').allInnerTexts()).toContainEqual(
       expect.stringMatching(/\d\d:\d\d:\d\d by 127\.0\.0\.1: ready in \d/),
     );

@@ -106,7 +106,7 @@ describe('what has happened', () => {
       { at: at('01:00:00'), life: 'unknown' },
       { at: at('02:00:00'), life: 'waking' },
       { at: at('02:00:01'), life: 'awake' },
-      { at: at('02:30:00'), life: 'asleep' },
+      { at: at('02:30:00'), life: 'asleep', sleep: 'schedule' },
       { at: at('03:00:00'), life: 'awake' },
       { at: at('04:00:00'), life: 'asleep' },
     ],
@@ -118,12 +118,35 @@ describe('what has happened', () => {
     const shared = listPast({ ...service, shares_with: ['x'] }, Date.parse(at('12:00:00')));
     expect(shared.every(({ data }) => data['shares_with'] !== undefined)).toBe(true);
     expect(past.map(({ event, data }) => [event, data['at'], data['life'] ?? data['reason']])).toEqual([
-      ['woken', at('02:00:00'), undefined],
       ['state', at('01:00:00'), 'unknown'],
-      ['state', at('02:30:00'), 'asleep'],
+      ['woken', at('02:00:00'), undefined],
+      // Of what came before the last one the kind alone is known.
+      ['sleep', at('02:30:00'), 'by its schedule'],
       // Somebody else has started it.
       ['state', at('03:00:00'), 'awake'],
       ['sleep', at('04:00:00'), 'idle for 2 min'],
+    ]);
+  });
+
+  test('within one second is told in the order in which it was', () => {
+    const restarted = {
+      ...service,
+      wakes: [
+        { at: at('02:00:00'), cause: 'by hand', result: 'ready', engine_ms: 300, health_ms: 0, port_ms: 0 },
+      ],
+      timeline: [
+        { at: at('01:00:00'), life: 'awake' },
+        { at: at('02:00:00'), life: 'asleep', sleep: 'hand' },
+        { at: at('02:00:00'), life: 'waking' },
+        { at: at('02:00:00'), life: 'awake' },
+      ],
+      last_sleep: undefined,
+    } as unknown as ServiceDetailAnswer;
+    const past = listPast(restarted, Date.parse(at('12:00:00')));
+    expect(past.map(({ event, data }) => [event, data['life'] ?? data['reason']])).toEqual([
+      ['state', 'awake'],
+      ['sleep', 'by hand'],
+      ['woken', undefined],
     ]);
   });
 });

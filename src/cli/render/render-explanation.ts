@@ -17,6 +17,7 @@ import {
   formatListener,
   formatMoment,
   formatSpan,
+  SLEEP_WORDS,
   spanOf,
   type Times,
 } from './service-words.ts';
@@ -236,7 +237,10 @@ function listChanges({ timeline }: ServiceDetailAnswer, times: Times): readonly 
   return timeline
     .slice(-MAX_CHANGES)
     .reverse()
-    .map(({ at, life }) => `${formatMoment(at, { ...times, seconds: true })} ${life}`);
+    .map(({ at, life, sleep }) => {
+      const why = sleep === undefined ? '' : `: ${SLEEP_WORDS[sleep]}`;
+      return `${formatMoment(at, { ...times, seconds: true })} ${life}${why}`;
+    });
 }
 
 const SHOWN_BY_TOKEN = 'the token shows it (--token)';

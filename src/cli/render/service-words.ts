@@ -6,6 +6,7 @@ import type {
   PhasesAnswer,
   ServiceAnswer,
 } from '../../status/api/answers.ts';
+import type { SleepKind } from '../../model/running/sleep.ts';
 import type { Style } from './table.ts';
 
 /** The time now, and how to read and write a timestamp; both know the zone of who looks. */
@@ -137,6 +138,19 @@ function describeSleep(
   const isOther = since !== undefined && times.parse(since) - times.parse(at) > SLEEP_SLACK_MS;
   return isOther ? `last sleep ${formatMoment(at, times)}: ${reason}` : reason;
 }
+
+/** Why something slept, where no more is known. */
+export const SLEEP_WORDS: Readonly<Record<SleepKind, string>> = {
+  idle: 'nobody used it',
+  schedule: 'by its schedule',
+  hub: 'its hub stopped',
+  user: 'what depends on it stopped',
+  hand: 'by hand',
+  silence: 'it answered no datagram',
+  room: 'another one needed its room',
+  others: 'somebody else stopped it',
+  itself: 'it ended by itself',
+};
 
 /** A sleep is noted as soon as it is under way; it may take as long as a `stop_timeout`. */
 const SLEEP_SLACK_MS = 60_000;

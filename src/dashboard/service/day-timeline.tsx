@@ -3,6 +3,7 @@ import type { Life } from '../../model/running/workload-report.ts';
 import type { ServiceDetailAnswer } from '../../status/api/answers.ts';
 import { formatClockTime, listFullHours, nowMs } from '../clock.ts';
 import { DayKeys, describeDay } from './day-bar.tsx';
+import { SLEEP_WORDS } from './describe-service.ts';
 import { listSpells } from './spells.ts';
 
 const DAY_MS = 86_400_000;
@@ -28,7 +29,7 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnsw
         role="img"
         aria-label={describeDay(sumSpells(spells))}
       >
-        {spells.map(({ life, startMs, endMs }) => (
+        {spells.map(({ life, sleep, startMs, endMs }) => (
           <rect
             key={startMs}
             class={life}
@@ -40,7 +41,7 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnsw
             )}
             height={HEIGHTS[life]}
           >
-            <title>{`${life === 'stopping' ? 'going to sleep' : life}, ${formatClockTime(startMs)} to ${formatClockTime(endMs)}`}</title>
+            <title>{`${life === 'stopping' ? 'going to sleep' : life}, ${formatClockTime(startMs)} to ${formatClockTime(endMs)}${sleep === undefined ? '' : `: ${SLEEP_WORDS[sleep]}`}`}</title>
           </rect>
         ))}
       </svg>

@@ -1,4 +1,5 @@
 /** What is said of a service, and in which order services stand. Pure. */
+import type { SleepKind } from '../../model/running/sleep.ts';
 import type {
   LeaseAnswer,
   ListenerAnswer,
@@ -25,6 +26,19 @@ const PHASES: Readonly<Record<string, string>> = {
   engine: 'is being started',
   health: 'health check',
   port: 'until its port answers',
+};
+
+/** Why something slept, where no more is known. */
+export const SLEEP_WORDS: Readonly<Record<SleepKind, string>> = {
+  idle: 'nobody used it',
+  schedule: 'its schedule',
+  hub: 'its hub stopped',
+  user: 'what depends on it slept',
+  hand: 'by hand',
+  silence: 'it did not answer',
+  room: 'another one needed its room',
+  others: 'somebody else stopped it',
+  itself: 'it ended by itself',
 };
 
 const KEEPERS: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 /** All of one service, beside the list; on a narrow screen, over it. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import type { SleepKind } from '../../model/running/sleep.ts';
 import type { LeaseAnswer, ServiceDetailAnswer, WakeAnswer } from '../../status/api/answers.ts';
 import { ActionButtons } from './action-buttons.tsx';
 import { Findings } from '../banners.tsx';
@@ -14,6 +15,7 @@ import {
   describeWhy,
   formatListener,
   lookOf,
+  SLEEP_WORDS,
 } from './describe-service.ts';
 import { DayTimeline } from './day-timeline.tsx';
 import { EffectiveValues } from './effective-values.tsx';
@@ -463,18 +465,6 @@ function describeWaker(waker: ServiceDetailAnswer['woken_by'][number]): string {
   return `its schedule${when}${cron === undefined ? '' : ` (${cron})`}`;
 }
 
-const SLEEP_WORDS: Readonly<Record<string, string>> = {
-  idle: 'nobody used it',
-  schedule: 'its schedule',
-  hub: 'its hub stopped',
-  user: 'what depends on it slept',
-  room: 'for another one',
-  hand: 'by hand',
-  silence: 'it did not answer',
-  others: 'somebody else stopped it',
-  itself: 'it ended by itself',
-};
-
 function Figures({
   detail,
   memory,
@@ -495,7 +485,9 @@ function Figures({
       {sleeps.length > 0 && (
         <div>
           <dt>sleeps</dt>
-          <dd>{sleeps.map(([kind, count]) => `${count} × ${SLEEP_WORDS[kind] ?? kind}`).join(', ')}</dd>
+          <dd>
+            {sleeps.map(([kind, count]) => `${count} × ${SLEEP_WORDS[kind as SleepKind] ?? kind}`).join(', ')}
+          </dd>
         </div>
       )}
       {memory !== undefined && (

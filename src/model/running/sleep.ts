@@ -4,16 +4,19 @@ import type { ServiceUrl } from '../service.ts';
  * Why a workload was put to sleep, or stopped otherwise: nobody used it; its schedule; its hub, or its last user, has stopped; somebody asked for it; no
  * datagram was answered; another one needed its room; somebody else stopped it; it ended by itself.
  */
-export type SleepKind =
-  | 'idle'
-  | 'schedule'
-  | 'hub'
-  | 'user'
-  | 'hand'
-  | 'silence'
-  | 'room'
-  | 'others'
-  | 'itself';
+export type SleepKind = (typeof SLEEP_KINDS)[number];
+
+export const SLEEP_KINDS = [
+  'idle',
+  'schedule',
+  'hub',
+  'user',
+  'hand',
+  'silence',
+  'room',
+  'others',
+  'itself',
+] as const;
 
 /** Why a workload is to sleep. */
 export interface SleepReason {

@@ -87,5 +87,9 @@ export interface RoomFigures {
   readonly waiting: number;
 }
 
-/** When a workload came into which state, oldest first; the last 200 changes at most. */
-export type Timeline = readonly { readonly atMs: number; readonly life: Life }[];
+/** When a workload came into which state, oldest first; the last 200 changes at most. `sleep`: why it sleeps, where that is known. */
+export type Timeline = readonly {
+  readonly atMs: number;
+  readonly life: Life;
+  readonly sleep?: SleepKind;
+}[];

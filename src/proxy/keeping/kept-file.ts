@@ -3,7 +3,7 @@
  * which is never longer than `MAX_KEPT_CHARACTERS`. Pure.
  */
 import type { KeptHold, KeptWorkload } from '../../model/running/kept.ts';
-import type { Sleep } from '../../model/running/sleep.ts';
+import { SLEEP_KINDS, type Sleep, type SleepKind } from '../../model/running/sleep.ts';
 import type { Wake } from '../../model/running/wake.ts';
 import type { Life, Timeline } from '../../model/running/workload-report.ts';
 
@@ -56,6 +56,8 @@ function writeWorkload(
     ...rest,
     wakes: wakes.slice(-maxWakes).map(({ output: _, outputProblem: __, ...wake }) => wake),
     timeline: day.flatMap(({ atMs, life }) => [atMs, LIVES.indexOf(life)]),
+    // Apart, so that an older version can read the rest.
+    slept: day.flatMap(({ sleep }, index) => (sleep === undefined ? [] : [index, sleep])),
   });
 }
 
@@ -89,20 +91,33 @@ function readWorkload(value: unknown): KeptWorkload {
     seenMs: asTime(workload['seenMs'], 'seenMs'),
     lastActiveMs: asTime(workload['lastActiveMs'], 'lastActiveMs'),
     wakes: asList(workload['wakes'], 'wakes').map(readWake),
-    timeline: readTimeline(workload['timeline']),
+    timeline: readTimeline(workload['timeline'], workload['slept']),
     ...(lastUsedMs !== undefined && { lastUsedMs: asTime(lastUsedMs, 'lastUsedMs') }),
     ...(lastSleep !== undefined && { lastSleep: readSleep(lastSleep) }),
     ...(wokenRun !== undefined && { wokenRun: asText(wokenRun, 'wokenRun') }),
   };
 }
 
-function readTimeline(value: unknown): Timeline {
+/** @param slept the places in the timeline where it is known why it slept, each with that. */
+function readTimeline(value: unknown, slept: unknown): Timeline {
   const numbers = asList(value, 'timeline');
+  const known = slept === undefined ? [] : asList(slept, 'slept');
+  const sleeps = new Map<unknown, SleepKind>();
+  for (let place = 0; place + 1 < known.length; place += 2) {
+    const kind = known[place + 1];
+    // One that only a newer version knows counts as none.
+    if (isSleepKind(kind)) sleeps.set(known[place], kind);
+  }
   return Array.from({ length: Math.floor(numbers.length / 2) }, (_, index) => {
     const life = LIVES[asTime(numbers[2 * index + 1], 'timeline')];
     if (life === undefined) throw new TypeError('timeline holds a state that is none');
-    return { atMs: asTime(numbers[2 * index], 'timeline'), life };
+    const sleep = sleeps.get(index);
+    return { atMs: asTime(numbers[2 * index], 'timeline'), life, ...(sleep !== undefined && { sleep }) };
   });
+}
+
+function isSleepKind(value: unknown): value is SleepKind {
+  return (SLEEP_KINDS as readonly unknown[]).includes(value);
 }
 
 function readWake(value: unknown): Wake {

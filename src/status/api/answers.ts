@@ -3,6 +3,7 @@
  * Times are RFC 3339 in UTC, durations ms. Types alone, so that the page loads nothing of the program.
  */
 import type { Wake, WakePhase } from '../../model/running/wake.ts';
+import type { SleepKind } from '../../model/running/sleep.ts';
 import type { Life } from '../../model/running/workload-report.ts';
 
 /** `GET /api` */
@@ -215,7 +216,8 @@ export interface ServiceDetailAnswer extends ServiceAnswer {
     readonly until?: string;
   }[];
   readonly wakes: readonly WakeAnswer[];
-  readonly timeline: readonly { readonly at: string; readonly life: Life }[];
+  /** `sleep`: why it sleeps, where that is known. */
+  readonly timeline: readonly { readonly at: string; readonly life: Life; readonly sleep?: SleepKind }[];
   readonly problems: readonly FindingAnswer[];
 }
 

@@ -109,7 +109,7 @@ export function renderServiceDetail(
     depends_on: service.dependsOn,
     ...(certificates.length > 0 && { certificates: certificates.map(renderCertificate) }),
     wakes: [...(report?.wakes ?? [])].reverse().map((wake) => renderWake(wake, { showOutput })),
-    timeline: view.timeline().map(({ atMs, life }) => ({ at: formatTimestamp(atMs), life })),
+    timeline: view.timeline().map(({ atMs, ...what }) => ({ at: formatTimestamp(atMs), ...what })),
     problems: problems.map(renderProblem),
   };
 }

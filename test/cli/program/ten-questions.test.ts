@@ -230,7 +230,7 @@ test('what happened last night? events --past, and explain', async () => {
   expect(documents.map((line) => JSON.parse(line).event)).toEqual(expect.arrayContaining(['woken', 'sleep']));
   const text = await ask('explain', 'slow');
   expect(text).toMatch(/\nLast wakes\n {2}.* for 127\.0\.0\.1:\d+: ready after /);
-  expect(text).toMatch(/\nStates\n {2}.*asleep\n {2}.*stopping\n {2}.*awake\n/);
+  expect(text).toMatch(/\nStates\n {2}.*asleep: nobody used it\n {2}.*stopping\n {2}.*awake\n/);
 });
 
 test('can I wake, sleep or hold it here? wake, sleep, hold and release say so', async () => {

@@ -22,10 +22,14 @@ const wake: fc.Arbitrary<Wake> = fc.record(
   { requiredKeys: ['cause', 'atMs', 'phases', 'result'] },
 );
 const sleep = fc.record({ kind: fc.constantFrom('idle' as const, 'hand' as const), words: text, atMs: time });
-const change = fc.record({
-  atMs: time,
-  life: fc.constantFrom('asleep' as const, 'awake' as const, 'failed' as const),
-});
+const change = fc.record(
+  {
+    atMs: time,
+    life: fc.constantFrom('asleep' as const, 'awake' as const, 'failed' as const),
+    sleep: fc.constantFrom('idle' as const, 'room' as const, 'itself' as const),
+  },
+  { requiredKeys: ['atMs', 'life'] },
+);
 const workload: fc.Arbitrary<KeptWorkload> = fc.record(
   {
     services: fc.array(text, { minLength: 1, maxLength: 2 }),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
+import { SLEEP_KINDS } from '../../../src/model/running/sleep.ts';
 import { listRoutes } from '../../../src/status/api/api.ts';
 import type { Access } from '../../../src/status/access.ts';
 import type { ApiContent } from '../../../src/status/api/content.ts';
@@ -57,6 +58,10 @@ function findMistakes(
 }
 
 describe('the description of the API', () => {
+  test('has all reasons of sleeps, and no other', () => {
+    expect(OPENAPI.components.schemas.SleepKind.enum).toEqual([...SLEEP_KINDS]);
+  });
+
   test('names every route, and no other', () => {
     const routes: string[] = ['GET /metrics'];
     for (const { method, path } of listRoutes({} as ApiContent, { access: {} as Access, clock: systemClock }))

@@ -1,11 +1,12 @@
 import type { KeptWorkload } from '../../../model/running/kept.ts';
-import type { SleepKind, SleepReason, Sleep } from '../../../model/running/sleep.ts';
+import { SLEEP_KINDS, type Sleep, type SleepKind, type SleepReason } from '../../../model/running/sleep.ts';
 import type { StoppedBy } from '../../../model/running/observation.ts';
 import type { Life, Timeline, WorkloadReport } from '../../../model/running/workload-report.ts';
 import type { Clock } from '../../../system/clock.ts';
 import type { LifecycleState, Transition } from '../machine.ts';
 
 const LIVES: readonly Life[] = ['unknown', 'asleep', 'waking', 'awake', 'failed', 'stopping'];
+const SLEEPS: readonly (SleepKind | undefined)[] = [undefined, ...SLEEP_KINDS];
 
 /** Of the timeline. */
 const MAX_CHANGES = 200;
@@ -25,7 +26,7 @@ export class StateHistory {
   #life: Life = 'unknown';
   /** How long each state before the present one lasted in all. */
   #times: Record<Life, number> | undefined;
-  /** Times on the wall clock and states, each as one number: objects would take five times the room. */
+  /** Times on the wall clock, states and why it sleeps, each as one number: objects would take five times the room. */
   readonly #changes: number[] = [];
   #sleeps: Partial<Record<SleepKind, number>> | undefined;
   #lastSleep: Sleep | undefined;
@@ -40,8 +41,8 @@ export class StateHistory {
     const nowMs = clock.nowMs();
     const { timeline, lastSleep } = kept;
     const known = timeline.filter(({ atMs }) => atMs <= nowMs).slice(1 - MAX_CHANGES);
-    for (const { atMs, life } of known) this.#note(atMs, life);
-    if (known.length > 0) this.#note(Math.min(nowMs, kept.seenMs), 'unknown');
+    for (const change of known) this.#note(change);
+    if (known.length > 0) this.#note({ atMs: Math.min(nowMs, kept.seenMs), life: 'unknown' });
     if (lastSleep !== undefined && lastSleep.atMs <= nowMs) this.#lastSleep = lastSleep;
   }
 
@@ -69,7 +70,8 @@ export class StateHistory {
     const slept = this.#followSleep({ before, after }, sleep ?? describeStop(stoppedBy, detail));
     const life = lifeOf(after, { hasFailed });
     // A workload that sleeps after a failed start goes on counting as failed, from that start on.
-    if (before.kind !== after.kind && !(life === 'failed' && this.#life === 'failed')) this.#become(life);
+    if (before.kind !== after.kind && !(life === 'failed' && this.#life === 'failed'))
+      this.#become(life, slept?.kind);
     return slept;
   }
 
@@ -103,26 +105,37 @@ export class StateHistory {
     };
   }
 
-  #become(life: Life): void {
+  #become(life: Life, sleep?: SleepKind): void {
     const nowMs = this.#clock.monotonicMs();
     this.#times ??= { ...NO_TIMES };
     this.#times[this.#life] += nowMs - this.#sinceMs;
     this.#sinceMs = nowMs;
     if (life === this.#life) return;
     this.#life = life;
-    this.#note(this.#clock.nowMs(), life);
+    this.#note({
+      atMs: this.#clock.nowMs(),
+      life,
+      ...(life === 'asleep' && sleep !== undefined && { sleep }),
+    });
   }
 
-  #note(atMs: number, life: Life): void {
-    this.#changes.push(Math.round(atMs) * LIVES.length + LIVES.indexOf(life));
+  #note({ atMs, life, sleep }: Timeline[number]): void {
+    const what = LIVES.indexOf(life) * SLEEPS.length + SLEEPS.indexOf(sleep);
+    this.#changes.push(Math.round(atMs) * LIVES.length * SLEEPS.length + what);
     if (this.#changes.length > MAX_CHANGES) this.#changes.shift();
   }
 
   get timeline(): Timeline {
-    return this.#changes.map((change) => ({
-      atMs: Math.floor(change / LIVES.length),
-      life: LIVES[change % LIVES.length] ?? 'unknown',
-    }));
+    const kinds = LIVES.length * SLEEPS.length;
+    return this.#changes.map((change) => {
+      const what = change % kinds;
+      const sleep = SLEEPS[what % SLEEPS.length];
+      return {
+        atMs: Math.floor(change / kinds),
+        life: LIVES[Math.floor(what / SLEEPS.length)] ?? 'unknown',
+        ...(sleep !== undefined && { sleep }),
+      };
+    });
   }
 
   /** A sleep counts once the workload has stopped, even where somebody has it woken again at once. */

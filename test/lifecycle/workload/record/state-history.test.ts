@@ -78,7 +78,7 @@ describe('the history of a workload', () => {
       { atMs: startMs + 10_000, life: 'waking' },
       { atMs: startMs + 10_500, life: 'awake' },
       { atMs: startMs + 10_500 + AWAKE_MS, life: 'stopping' },
-      { atMs: startMs + 10_500 + AWAKE_MS, life: 'asleep' },
+      { atMs: startMs + 10_500 + AWAKE_MS, life: 'asleep', sleep: 'idle' },
     ]);
   });
 
