@@ -116,6 +116,8 @@ describe('examples/monitoring', () => {
       'lazy_proxy_services',
       'lazy_proxy_config_changed_timestamp_seconds',
       'process_start_time_seconds',
+      // Of the future, which a graph of the past can't show.
+      'lazy_proxy_sleep_due_timestamp_seconds',
     ]);
   });
 });
@@ -130,6 +132,9 @@ test('a proxy shows each metric with the labels that the documentation names', a
     'lazy_proxy_engine_up',
     'lazy_proxy_engine_call_duration_seconds',
     'lazy_proxy_engine_call_errors_total',
+    // Nothing is awake.
+    'lazy_proxy_kept_awake',
+    'lazy_proxy_sleep_due_timestamp_seconds',
   ]);
   for (const { name, labels } of samples)
     expect([name, Object.keys(labels)]).toEqual([name, LABELS.get(name)]);

@@ -112,8 +112,17 @@ describe('the metrics of a proxy', () => {
     const secondsIn = async (state: string) =>
       (await scrape()).value('lazy_proxy_workload_state_seconds_total', { service: NAME, state });
     expect(await secondsIn('awake')).toBe(0);
+    const due = async () =>
+      (await scrape()).value('lazy_proxy_sleep_due_timestamp_seconds', { service: NAME });
+    const held = async () => (await scrape()).value('lazy_proxy_kept_awake', { service: NAME, kind: 'hold' });
+    expect([await due(), await held()]).toEqual([undefined, undefined]);
     await act('wake');
     while ((await secondsIn('awake')) === 0);
+    expect(await due()).toBeGreaterThan(Date.now() / 1_000);
+    await act('hold');
+    expect([await due(), await held()]).toEqual([undefined, 1]);
+    await act('release');
+    expect(await held()).toBeUndefined();
     await act('sleep');
     const sleeps = async (reason: string) =>
       (await scrape()).value('lazy_proxy_sleeps_total', { service: NAME, reason });

@@ -1,7 +1,7 @@
 /** Every metric: its name, what it means, and how it is read. Pure. */
 import { formatListenAddress } from '../../model/service.ts';
 import type { WakeCounts } from '../../model/running/wake.ts';
-import type { Life, RoomFigures } from '../../model/running/workload-report.ts';
+import type { Life, RoomFigures, WorkloadReport } from '../../model/running/workload-report.ts';
 import type { Histogram } from '../../system/histogram.ts';
 import type { FrontReport } from '../../model/web.ts';
 import type { ListenerFigures, ProxyFigures, ServiceFigures } from './content.ts';
@@ -298,6 +298,24 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
     ]),
   },
   {
+    name: 'lazy_proxy_kept_awake',
+    type: 'gauge',
+    help: 'What keeps it awake beside its own clients, by kind; no line where nothing does.',
+    labels: ['service', 'kind'],
+    read: eachWorkload(({ name, report }) => byLabel('kind', countKeepers(report), { service: name })),
+  },
+  {
+    name: 'lazy_proxy_sleep_due_timestamp_seconds',
+    type: 'gauge',
+    help: 'When it goes to sleep if nobody comes until then; no line where nothing is due.',
+    labels: ['service'],
+    read: eachWorkload(({ name, report }) =>
+      report?.sleepsAtMs === undefined
+        ? []
+        : [{ labels: { service: name }, value: report.sleepsAtMs / 1_000 }],
+    ),
+  },
+  {
     name: 'lazy_proxy_listener_up',
     type: 'gauge',
     help: '1 where the service listens there, 0 where the port is not bound.',
@@ -381,6 +399,15 @@ function ofGroups(room: RoomFigures | undefined, what: 'taken' | 'max'): readonl
 
 function one(value: number | undefined): readonly Sample[] {
   return value === undefined ? [] : [{ labels: {}, value }];
+}
+
+function countKeepers(report: WorkloadReport | undefined): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { kind } of report?.keepers ?? []) {
+    const name = kind === 'hand' ? 'hold' : kind;
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
 }
 
 function byLabel(
