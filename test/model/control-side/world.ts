@@ -202,8 +202,6 @@ export class World {
   readonly #heldMs = new Map<string, number>();
   /** What a restart has lost. */
   readonly #forgotten: string[] = [];
-  /** When a hub last ran that has these workloads as its dependants, on the monotonic clock. */
-  readonly #hubRanMs = new Map<string, number>();
   /** Workloads that somebody has asked for who may wake them, and that wait since then, as long as it takes. */
   readonly #askedWaiting = new Set<string>();
   /**
@@ -511,7 +509,6 @@ export class World {
   /** What is wrong now; to be asked when nothing is about to happen at once. */
   async check(): Promise<readonly string[]> {
     await settle();
-    this.#noteHubs();
     this.#noteHolds();
     this.#noteWaiting();
     return [
@@ -702,15 +699,6 @@ export class World {
     return this.#controllerOf(key)?.policy;
   }
 
-  #noteHubs(): void {
-    const entries = [...this.reconciler.current.entries.values()];
-    for (const { service } of entries) {
-      const hubs = entries.filter((entry) => goesWith(entry.service, service.name));
-      const runs = hubs.some((hub) => mayRun(this.lifecycle.find(hub.service.name)?.state ?? ABSENT));
-      if (runs) this.#hubRanMs.set(workloadKey(service.workload), this.clock.monotonicMs());
-    }
-  }
-
   #noteHolds(): void {
     const nowMs = this.clock.monotonicMs();
     for (const { workload } of this.#side.holds.list()) this.#heldMs.set(workload, nowMs);
@@ -729,7 +717,7 @@ export class World {
       const isBetween = state?.kind === 'stopping' || (state !== undefined && awaitsNeeds(state));
       const waitsIn = account?.report.waitsIn;
       const isWaiting = isBetween || waitsIn !== undefined;
-      if (isWaiting && this.#isAskedFor(key)) this.#askedWaiting.add(key);
+      if (isWaiting && this.#wasAskedFor(key)) this.#askedWaiting.add(key);
       else this.#askedWaiting.delete(key);
     }
     this.#notePlaces();
@@ -740,7 +728,12 @@ export class World {
   }
 
   #notePlaces(): void {
-    for (const key of this.#placed.keys()) if (this.#servicesOn(key).length === 0) this.#giveBack(key);
+    const isThere = (key: string) => this.#servicesOn(key).length > 0;
+    for (const [key, chain] of this.#placed) {
+      if (!isThere(key)) this.#giveBack(key);
+      // What has gone from the table has given its place back, and gets none for coming again.
+      else if (![...chain].every(isThere)) this.#placed.set(key, new Set([...chain].filter(isThere)));
+    }
     for (const { service } of this.reconciler.current.entries.values()) {
       const key = workloadKey(service.workload);
       const { state = ABSENT, isQueued = false } = this.#controllerOf(key) ?? {};
@@ -780,14 +773,25 @@ export class World {
     for (const key of this.#placed.keys()) this.#placedBefore.add(key);
   }
 
-  /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. */
+  /** Whether somebody may wake a workload who needs it now, or has asked for it. */
   #isAskedFor(key: string): boolean {
+    return this.#hasHub(key) || this.#wasAskedFor(key);
+  }
+
+  /** Whether one runs that needs a workload, or has it as its dependant, as far as the proxy has been told. */
+  #hasHub(key: string): boolean {
+    const needed = this.#servicesOn(key).map(({ name }) => name);
+    return [...this.reconciler.current.entries.values()].some(({ service }) => {
+      const { state = ABSENT } = this.lifecycle.find(service.name) ?? {};
+      return (mayRun(state) || state.kind === 'unknown') && needed.some((name) => goesWith(service, name));
+    });
+  }
+
+  /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. What needs it asks for itself alone. */
+  #wasAskedFor(key: string): boolean {
     if (this.#askedWaiting.has(key)) return true;
-    this.#noteHubs();
     this.#noteHolds();
     const policy = this.#policyOf(key);
-    const hubMs = this.#hubRanMs.get(key) ?? Number.NEGATIVE_INFINITY;
-    if (this.clock.monotonicMs() - hubMs < LONGEST_TURN_MS) return true;
     const isScheduled = policy?.availability === 'schedule';
     if (isScheduled && this.#hasOpenWindow(policy)) return true;
     const names = policy?.services.map(({ name }) => name) ?? [];
