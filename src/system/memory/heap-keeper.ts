@@ -45,8 +45,8 @@ export interface Heap {
  * only while memory is asked for; the C library keeps what it has freed. So the young generation may grow under load alone, and what has
  * grown is given back when the load is over.
  *
- * `begin()` once the program is up; `note()` tells of the end of each client; `close()` ends it. V8 itself tells of its collections. From
- * the first client or collection on, until it is quiet, there is a timer; in an idle process there is none.
+ * `begin()` once the program is up; `note()` tells of the end of each client; `close()` ends it. V8 itself tells of its collections. After
+ * each of these there is a timer until it is quiet; in an idle process there is none.
  */
 export class HeapKeeper {
   readonly #clock: Clock;
@@ -75,10 +75,11 @@ export class HeapKeeper {
     this.#heap = parts.heap ?? createHeap();
   }
 
-  /** The program is up: what it has now is no load. */
+  /** The program is up: its start was a load, too. */
   begin(): void {
     if (this.#isClosed) return;
-    this.#kept = this.#heap.measure();
+    this.#kept = { total: 0, used: this.#heap.measure().used };
+    this.#follow();
     this.#isHeld = true;
     this.#heap.hold();
     this.#unwatch = this.#heap.watch(() => this.#collected());
