@@ -53,6 +53,8 @@ export interface LifecycleOptions {
   readonly memory?: WorkloadMemory | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. Default: none has one. */
   readonly nextStartMs?: (serviceName: string) => number | undefined;
+  /** Why the engine of such workloads can't be asked now, in words; undefined where it answers. */
+  readonly explainEngine?: (kind: WorkloadKind) => string | undefined;
 }
 
 /** What an earlier run of the proxy knew of workloads. */

@@ -56,6 +56,7 @@ interface Engine {
   /** The workloads that the proxy itself runs in, by this engine's account. */
   own: readonly WorkloadRef[];
   opened: boolean;
+  hasAnswered?: boolean;
   /** Why it doesn't answer now. */
   unreachable?: string | undefined;
 }
@@ -139,6 +140,12 @@ export class Engines {
     }));
   }
 
+  /** Why workloads of a kind can't be started now: `the Docker engine does not answer`; undefined where they can. */
+  explain(kind: WorkloadKind): string | undefined {
+    if (kind === 'process' || this.#engines[kind].unreachable === undefined) return undefined;
+    return `${ENGINE_NAMES[kind]} does not answer`;
+  }
+
   /** Opens the engines that are not open yet; resolves when each has answered or has turned out not to answer. */
   async open(kinds: Iterable<EngineKind>): Promise<void> {
     await Promise.all([...new Set(kinds)].map((kind) => this.#open(kind)));
@@ -201,9 +208,10 @@ export class Engines {
     said: { readonly reachable: boolean; readonly reason: string | undefined },
   ): void {
     const { reachable } = said;
-    const reason =
-      kind === 'kubernetes' ? (said.reason ?? 'no answer') : adviseOnSocket(said.reason ?? 'no answer');
     const engine = this.#engines[kind];
+    engine.hasAnswered ||= reachable;
+    const why = said.reason ?? 'no answer';
+    const reason = kind === 'kubernetes' ? why : adviseOnSocket(why, { wasThere: engine.hasAnswered });
     const wasAway = engine.unreachable !== undefined;
     engine.unreachable = reachable ? undefined : reason;
     // That it is away is told once; why it still is, the status says.
@@ -225,9 +233,11 @@ export class Engines {
   }
 }
 
-/** The usual cause why a socket can't be opened, with what to do. */
-function adviseOnSocket(reason: string): string {
-  const [, code, socket = ''] = /connect (ENOENT|EACCES) (\/\S+)/.exec(reason) ?? [];
+/** The usual cause why a socket can't be opened, with what to do. @param options.wasThere whether the engine has answered before. */
+function adviseOnSocket(reason: string, { wasThere }: { readonly wasThere: boolean }): string {
+  const [, code, socket = ''] = /connect (ENOENT|EACCES|ECONNREFUSED) (\/\S+)/.exec(reason) ?? [];
+  if (code === 'ECONNREFUSED' || (code === 'ENOENT' && wasThere))
+    return `${reason} (nothing listens there: does the engine run?)`;
   if (code === 'ENOENT')
     return `${reason} (there is no such socket: mount it into the proxy's container, -v ${socket}:${socket}, or name another with DOCKER_SOCK)`;
   if (code === 'EACCES')

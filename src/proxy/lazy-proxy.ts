@@ -165,6 +165,7 @@ export class LazyProxy {
     this.#runtime = createRuntime({
       ...{ ...parts, happenings, webhooks: settings.webhooks, state: stateFolder },
       checkLabelUrl: this.#labelUrls.check,
+      explainEngine: (kind) => this.#engines.explain(kind),
     });
     this.#runtime.trustedProxies.trust(settings.trustedProxies);
   }

@@ -1,3 +1,4 @@
+import type { WorkloadKind } from '../model/workload.ts';
 import { AwakeWindows } from '../apply/awake-windows.ts';
 import { CronWindows } from '../apply/cron-windows.ts';
 import { ManualHolds } from '../apply/manual-holds.ts';
@@ -77,6 +78,8 @@ export function createRuntime(options: {
   readonly maxStarting: number;
   /** Where the URLs of labels may lead. */
   readonly checkLabelUrl: CheckTarget;
+  /** Why the engine of such workloads can't be asked now, in words. */
+  readonly explainEngine: (kind: WorkloadKind) => string | undefined;
   /** Those of the proxy. */
   readonly webhooks: readonly Webhook[];
   readonly happenings: Happenings;

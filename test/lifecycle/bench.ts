@@ -44,6 +44,7 @@ export class Bench {
       readonly shares?: boolean;
       readonly maxStarting?: number;
       readonly own?: OwnPlaces;
+      readonly explainEngine?: () => string | undefined;
       readonly memory?: WorkloadMemory;
       /** Whether the log shows debug; default: no. */
       readonly debug?: boolean;
@@ -61,6 +62,7 @@ export class Bench {
       logger: collectLines(this.lines, options),
       maxStarting: options.maxStarting ?? 1_000,
       own: options.own,
+      ...(options.explainEngine !== undefined && { explainEngine: options.explainEngine }),
       memory: options.memory,
       happenings: this.happenings,
       onWakeFailed: ({ name }, _observation, { reason }) => void this.failedWakes.push(`${name}: ${reason}`),

@@ -82,7 +82,9 @@ test('an engine that goes away is told once, and the problem says what keeps it 
   expect(engines.problems).toEqual([]);
   await engine.goAway();
   await vi.waitFor(() => expect(engines.problems).toHaveLength(1));
-  while (!engines.problems[0]?.message.includes('there is no such socket')) await clock.advance(1_000);
+  while (!engines.problems[0]?.message.includes('does the engine run?')) await clock.advance(1_000);
+  expect(engines.explain('docker')).toBe('the Docker engine does not answer');
+  expect(engines.explain('process')).toBeUndefined();
   // A swarm that nobody has or needs is not missed.
   expect(engines.problems).toMatchObject([{ origin: { kind: 'engine', name: 'the Docker engine' } }]);
   expect(logger.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([

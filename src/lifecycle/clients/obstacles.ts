@@ -1,6 +1,7 @@
 import { mayWake } from '../../model/availability.ts';
 import { findPortProblem, type Observation } from '../../model/running/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
+import type { WorkloadKind } from '../../model/workload.ts';
 import type { Refusal } from '../refusal.ts';
 import { describeObstacle } from '../run/obstacle.ts';
 import { RunEndpoints } from '../run/run-endpoints.ts';
@@ -27,6 +28,8 @@ interface Parts {
   readonly own?: OwnPlaces | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. */
   readonly nextStartMs?: ((serviceName: string) => number | undefined) | undefined;
+  /** Why the engine of such workloads can't be asked now, in words; undefined where it answers. */
+  readonly explainEngine?: ((kind: WorkloadKind) => string | undefined) | undefined;
 }
 
 /** What is known of this one. */
@@ -69,6 +72,7 @@ export class Obstacles {
     const standing = {
       ...{ workload: policy.workload, state, observation },
       ...{ run: this.#runs.current, checkFailure: this.#runs.checkFailure },
+      engineAway: this.#parts.explainEngine?.(policy.workload.kind),
       ...{ wakeFailure: this.#wakes.failure, queued: this.#place.queued, lacking: this.#place.lacking },
     };
     return describeObstacle(standing, target);

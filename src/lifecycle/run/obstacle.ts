@@ -20,6 +20,8 @@ export interface Standing {
   readonly queued: string | undefined;
   /** What it depends on and still lacks; undefined where it doesn't wait for that. */
   readonly lacking: string | undefined;
+  /** Why its engine can't be asked now. */
+  readonly engineAway: string | undefined;
 }
 
 type StartPhase = Extract<LifecycleState, { kind: 'starting' }>['phase'];
@@ -42,7 +44,7 @@ export function describeObstacle(standing: Standing, target?: Target): string | 
   if (queued !== undefined) return queued;
   switch (state.kind) {
     case 'unknown':
-      return detail ?? 'the engine has not told its state yet';
+      return detail ?? standing.engineAway ?? 'the engine has not told its state yet';
     case 'missing':
       return detail ?? describeMissing(standing.workload);
     case 'starting':
@@ -77,7 +79,7 @@ function describeStart(
   // While the workload is stopped, the detail is about its run before.
   const detail = observation.state === 'stopped' ? undefined : observation.detail;
   if (phase === 'waking' && observation.state !== 'running')
-    return observation.hindrance ?? detail ?? 'the engine has not started it yet';
+    return observation.hindrance ?? standing.engineAway ?? detail ?? 'the engine has not started it yet';
   if (phase === 'engine') return detail ?? 'the engine is still starting it';
   const seen = describeRun(standing, target);
   return detail === undefined ? seen : `${seen} (${detail})`;

@@ -8,6 +8,7 @@
  * Guarantees: every event goes through the state machine (`machine.ts`), one after the other; the workload is awake while a
  * client waits for it or uses it, and asleep once it has been idle for its idle timeout; after `close()` nothing happens.
  */
+import type { WorkloadKind } from '../../model/workload.ts';
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import type { LeaseUser } from '../../model/running/client-use.ts';
 import { mayPutToSleep, type WakeCause } from '../../model/availability.ts';
@@ -82,6 +83,8 @@ export interface ControllerParts {
   readonly onWakeFailed?: WakeFailedTeller | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. */
   readonly nextStartMs?: ((serviceName: string) => number | undefined) | undefined;
+  /** Why the engine of such workloads can't be asked now, in words; undefined where it answers. */
+  readonly explainEngine?: ((kind: WorkloadKind) => string | undefined) | undefined;
   /** Is told of what happens; absent = nobody wants to know. */
   readonly happenings?: Happenings | undefined;
   /** How many wakes each may keep, at least 1. */

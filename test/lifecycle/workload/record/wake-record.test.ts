@@ -78,6 +78,16 @@ describe('the last wake', () => {
     );
   });
 
+  test('says that the engine does not answer, where that is why it was not started', async () => {
+    await bench.close();
+    bench = new Bench({ explainEngine: () => 'the engine is away' });
+    add();
+    const told = messageOf(bench.client('db', 5_432));
+    await bench.clock.advance(4_000);
+    expect(await told).toBe('not ready within 4000 ms: the engine is away');
+    expect(wakes().last).toMatchObject({ reason: 'not ready within 4000 ms: the engine is away' });
+  });
+
   test('names the port that refused, to the client, in the log and in the record', async () => {
     const port = await freePort();
     add();
