@@ -56,6 +56,9 @@ export function createActions(parts: Parts): Actions {
       return DONE;
     },
     release(name, by) {
+      // What is held when the proxy begins to end is held again after its next start.
+      const refusal = explainIdle(parts);
+      if (refusal !== undefined) return refusal;
       holds.release(name, by);
       return DONE;
     },
@@ -75,7 +78,7 @@ function parseHoldTime(text: string): number | string {
 function explainIdle({ about }: Parts): Outcome | undefined {
   const { phase: now } = about();
   if (now === 'serving') return undefined;
-  return { kind: 'refused', status: 503, detail: `the proxy is ${now}, and starts and stops nothing now` };
+  return { kind: 'refused', status: 503, detail: `the proxy is ${now}, and does nothing by hand now` };
 }
 
 /** Not of a hold: that lasts until the engine answers, and is kept then. */

@@ -70,6 +70,33 @@ test('the dashboard asks for what has changed, and not for all each time', async
   expect(lists.filter((address) => new URL(address).searchParams.getAll('only').join() !== 's0')).toEqual([]);
 });
 
+test('the dashboard asks for nothing while nobody looks at it, and for all when somebody does again', async () => {
+  const ports = await twoPorts();
+  const { url } = await startDashboard(`  web: { ${aServer(ports)}, idle_timeout: 60s }\n`);
+  await get(ports[0]);
+  const page = await openPage(`${url}dashboard.svg`);
+  await page.clock.install();
+  await page.goto(url);
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('awake');
+  await expect.poll(() => page.locator('.link').innerText()).toBe('live');
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  const setHidden = (isHidden: boolean) =>
+    page.evaluate(
+      `Object.defineProperty(document, 'hidden', { configurable: true, get: () => ${isHidden} }); document.dispatchEvent(new Event('visibilitychange'))`,
+    );
+  await page.clock.runFor(60_000);
+  await expect.poll(() => asked.some((address) => address.includes('memory=true'))).toBe(true);
+  await setHidden(true);
+  await expect.poll(() => page.locator('.link').innerText()).not.toBe('live');
+  asked.length = 0;
+  await page.clock.runFor(600_000);
+  expect(asked).toEqual([]);
+  await setHidden(false);
+  await expect.poll(() => asked.some((address) => address.includes('/api/events'))).toBe(true);
+  await expect.poll(() => asked.some((address) => address.includes('/api/services'))).toBe(true);
+});
+
 test('the dashboard says when it is cut off, and comes back with what it has missed', async () => {
   const ports = await twoPorts();
   const { statusPort } = await startDashboard(`  web: { ${aServer(ports)}, idle_timeout: 60s }\n`);

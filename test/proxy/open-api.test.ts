@@ -224,7 +224,7 @@ describe('what may be done by the API', () => {
     ports: ["127.0.0.1:${port}:${target}"]
     idle_timeout: 1h
 `;
-    const { ask, reload, port: apiPort } = await startApiProxy(services, { status });
+    const { ask, reload, drain, port: apiPort } = await startApiProxy(services, { status });
     const post = (path: string, headers: Readonly<Record<string, string>> = TOKEN.headers) =>
       ask(path, { method: 'POST', headers });
     const until = async (name: string, state: string) => {
@@ -233,7 +233,7 @@ describe('what may be done by the API', () => {
         if ((json as { state?: string }).state === state) return json;
       }
     };
-    return { ask, post, until, port, status: apiPort, reload, services };
+    return { ask, post, until, port, status: apiPort, reload, drain, services };
   };
 
   test('wakes a service and puts it to sleep again', async () => {
@@ -473,6 +473,18 @@ describe('what may be done by the API', () => {
     expect(used).not.toHaveProperty('sleeps_at');
     const sleepsInMs = Date.parse(`${left?.['sleeps_at']}`) - Date.now();
     expect(Math.abs(sleepsInMs - 3_600_000)).toBeLessThan(30_000);
+  });
+
+  test('does nothing by hand any more once the proxy ends, and tells still what there is', async () => {
+    const { ask, post, drain } = await start();
+    await post('/api/services/hub/hold');
+    drain();
+    for (const action of ['wake', 'sleep', 'sleep?force=true', 'hold', 'release'])
+      expect((await post(`/api/services/shop%2Fdb/${action}`)).json, action).toMatchObject({
+        ...{ status: 503, detail: 'the proxy is draining, and does nothing by hand now' },
+      });
+    expect((await ask('/api/services/shop%2Fdb')).json).toMatchObject({ state: 'stopped' });
+    expect((await ask('/api')).json).toMatchObject({ phase: 'draining' });
   });
 
   test('changes nothing by GET', async () => {

@@ -62,7 +62,13 @@ export async function startApiProxy(
     /** Further lines at the top of the file. */
     readonly settings?: string;
   } = {},
-): Promise<{ readonly ask: AskApi; readonly port: number; readonly reload: (services: string) => void }> {
+): Promise<{
+  readonly ask: AskApi;
+  readonly port: number;
+  readonly reload: (services: string) => void;
+  /** Begins its end, which lasts until the test's. */
+  readonly drain: () => void;
+}> {
   const port = await freePort();
   const textOf = (content: string) =>
     `status: { listen: "127.0.0.1:${port}"${status} }\ndocker: { labels: ${labels}${docker} }\nrelay: stream\n${settings}services:\n${content}`;
@@ -99,5 +105,5 @@ export async function startApiProxy(
     if (config === undefined) file.refusedReloads++;
     proxy.fileChanged();
   };
-  return { ask: askingAt(port), port, reload };
+  return { ask: askingAt(port), port, reload, drain: () => void proxy.drain() };
 }

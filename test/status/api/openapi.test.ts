@@ -68,6 +68,16 @@ describe('the description of the API', () => {
       routes.push(`${method} ${path}`);
     expect(OPERATIONS.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(routes.sort());
   });
+
+  test('has no text that was cut at a comma, as YAML does within braces', () => {
+    const findCut = (value: unknown, path: string): readonly string[] =>
+      typeof value === 'object' && value !== null
+        ? Object.entries(value).flatMap(([key, part]) => findCut(part, `${path}/${key}`))
+        : value === null
+          ? [path]
+          : [];
+    expect(findCut(OPENAPI, '')).toEqual([]);
+  });
 });
 
 describe('an answer is as described', () => {
