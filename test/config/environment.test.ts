@@ -51,6 +51,23 @@ describe('parseEnvironment', () => {
     });
   });
 
+  test.each([
+    ['s3cret', 's3cret', undefined],
+    [' s3cret\n', 's3cret', undefined],
+    ['', undefined, undefined],
+    [' ', undefined, undefined],
+    ['***', undefined, 'stands for a hidden value'],
+    ['hunter2 hunter2', undefined, 'is not'],
+    ['huntér2', undefined, 'is not'],
+  ])('takes a LAZY_PROXY_TOKEN of %j for %j', (text, token, problem) => {
+    const { environment, problems } = parseEnvironment({ LAZY_PROXY_TOKEN: text });
+    expect(environment.settings['status.token']?.value).toBe(token);
+    const told = problems.map((one) => formatProblem(one)).join();
+    expect(told).not.toContain('hunt');
+    if (problem === undefined) expect(told).toBe('');
+    else expect(told).toContain(problem);
+  });
+
   test('takes an empty name of Traefik for none, and an empty address of the proxy for unset', () => {
     const read = (text: string) =>
       parseEnvironment({ TRAEFIK_PROXY_HOST: text, TRAEFIK_ENTRYPOINT: text, TRAEFIK_CERTRESOLVER: text });

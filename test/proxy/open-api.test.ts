@@ -151,6 +151,35 @@ describe('the API of a proxy', () => {
     expect(json).toMatchObject(shown('http://ann:hunter2@127.0.0.1:1'));
   });
 
+  test('hides each part of the configuration that may be a secret', async () => {
+    const hook = { url: 'https://h/hunter2', headers: { A: 'hunter2' }, secret: 'hunter2' };
+    const web = { command: ['x', 'hunter2'], env: { A: 'hunter2' }, hosts: ['a.lan'], http_port: 80 };
+    const services = JSON.stringify({
+      web: {
+        ...{ ...web, webhook_url: 'https://h/hunter2', webhooks: [hook], api_key: ['hunter2'] },
+        basic_auth: ['ann:$2b$10$hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunt'],
+        http_healthcheck: 'http://u:hunter2@h/hunter2',
+        busy_check: { url: 'http://u:hunter2@h/hunter2' },
+      },
+      db: { ports: ['127.0.0.1:1:2'], busy_check: { command: ['x', 'hunter2'] } },
+    });
+    const settings = `webhooks: ${JSON.stringify([hook])}\nhttp: { listen: "127.0.0.1:${await freePort()}" }\n`;
+    const docker = ', socket: "http://u:hunter2@127.0.0.1:1"';
+    const { ask } = await startApiProxy(`  ${services}\n`, { status: ', token: s3cret', settings, docker });
+    const paths = [
+      '/api/config',
+      '/api/services',
+      '/api/services/web',
+      '/api/services/db',
+      '/api',
+      '/status',
+    ];
+    for (const path of [...paths, '/problems', '/api/reload', '/traefik', '/caddy', '/metrics'])
+      expect((await ask(path)).body, path).not.toContain('hunter2');
+    const { body } = await ask('/api/config', TOKEN);
+    expect(body.split('hunter2').length - 1).toBeGreaterThan(20);
+  });
+
   test('names the origin of each value', async () => {
     const { ask } = await start();
     expect((await ask('/api/config?service=bad')).json).toMatchObject({
@@ -241,7 +270,7 @@ describe('what may be done by the API', () => {
     expect((await post('/api/services/shop%2Fdb/wake')).status).toBe(200);
     expect(await until('shop/db', 'ready')).toMatchObject({
       wakes: [{ cause: 'by hand, from 127.0.0.1', result: 'ready' }],
-      why: { leases: 0 },
+      ...{ why: { leases: 0 }, sleeps_at: expect.stringMatching(/^\d{4}-.*Z$/) },
     });
     expect((await post('/api/services/x/sleep?service=shop/db')).status).toBe(200);
     expect(await until('shop/db', 'stopped')).toMatchObject({

@@ -111,8 +111,13 @@ export function createApi(
         const make = await operation.run({ params, query, isTrusted, by, request });
         if (make === 'events') {
           const lastId = request.headers['last-event-id'] ?? query.get('last_event_id') ?? undefined;
+          const mayStay = () =>
+            admit(request, access).then(
+              () => true,
+              () => false,
+            );
           const serve = (client: EventClient) =>
-            events.add(client, lastId === undefined ? undefined : String(lastId));
+            events.add(client, { lastId: lastId === undefined ? undefined : String(lastId), mayStay });
           return { headers: { ...EVENT_HEADERS, ...SAFE_HEADERS }, serve };
         }
         // Changes are made for each who asks.

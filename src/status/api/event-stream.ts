@@ -31,6 +31,7 @@ export interface EventClient {
 }
 
 interface Standing {
+  readonly mayStay: () => Promise<boolean>;
   /** At the last sign of life. */
   untakenBefore: number;
   /** What it may still leave untaken of what it had missed when it came: it was given all of that at once. */
@@ -61,14 +62,20 @@ export class EventStream {
     this.#run = Math.round(options.clock.nowMs()).toString(36);
   }
 
-  /** @param lastId the id of the last event that the client has seen; undefined = none. */
-  add(client: EventClient, lastId: string | undefined): void {
+  /**
+   * @param options.lastId the id of the last event that the client has seen; undefined = none.
+   * @param options.mayStay asked again and again: a token can be replaced while a stream lasts. Never rejects.
+   */
+  add(
+    client: EventClient,
+    { lastId, mayStay }: { readonly lastId: string | undefined; readonly mayStay: () => Promise<boolean> },
+  ): void {
     if (this.#isClosed) return client.cut();
     this.#cancelForget?.();
     this.#cancelForget = undefined;
     this.#stop ??= this.#listen((happening) => this.#take(happening));
     if (this.#clients.size >= MAX_CLIENTS) this.#cutOne();
-    const standing: Standing = { untakenBefore: 0, missedBytes: 0 };
+    const standing: Standing = { mayStay, untakenBefore: 0, missedBytes: 0 };
     this.#clients.set(client, standing);
     client.onClose(() => this.#removed(client));
     this.#cancelBeat ??= this.#clock.schedule(BEAT_MS, () => this.#beat());
@@ -133,6 +140,7 @@ export class EventStream {
       else {
         standing.untakenBefore = untakenBytes;
         this.#write(client, { text: ':\n\n', standing });
+        void standing.mayStay().then((may) => may || client.cut());
       }
     }
   }

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { Happening } from '../../../src/model/running/happening.ts';
 import { type EventClient, EventStream } from '../../../src/status/api/event-stream.ts';
 import { Happenings } from '../../../src/system/happenings.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
 
 const BEAT_MS = 15_000;
 
@@ -52,14 +52,17 @@ describe('EventStream', () => {
   let clock: FakeClock;
   let happenings: Happenings;
   let stream: EventStream;
+  let isTrusted: boolean;
+  const mayStay = async () => isTrusted;
   beforeEach(() => {
+    isTrusted = true;
     clock = new FakeClock();
     happenings = new Happenings();
     stream = new EventStream({ clock, listen: (listener) => happenings.listen(listener) });
   });
   const join = (lastId?: string, address?: string) => {
     const client = new FakeClient(address);
-    stream.add(client, lastId);
+    stream.add(client, { lastId, mayStay });
     return client;
   };
   const tell = (count = 1, more: Partial<Happening> = {}) => {
@@ -167,7 +170,7 @@ describe('EventStream', () => {
       }
     }
     const slow = new SlowClient();
-    stream.add(slow, lastId);
+    stream.add(slow, { lastId, mayStay });
     expect(slow.events).toHaveLength(1_000);
     expect(slow.left).toBeGreaterThan(400_000);
     tell(10);
@@ -189,6 +192,16 @@ describe('EventStream', () => {
     await clock.advance(BEAT_MS);
     expect([silent.isCut, awake.isCut]).toEqual([true, false]);
     expect(awake.written.filter((text) => text === ':\n\n')).toHaveLength(2);
+  });
+
+  test('cuts off a client that may not read it any more', async () => {
+    const client = join();
+    isTrusted = false;
+    await clock.advance(BEAT_MS - 1);
+    expect(client.isCut).toBe(false);
+    await clock.advance(1);
+    await settle();
+    expect([client.isCut, clock.pending]).toEqual([true, 1]);
   });
 
   test('has 64 clients at most, and cuts one of the address that has most', () => {
@@ -216,7 +229,7 @@ describe('EventStream', () => {
     client.onClose = (callback) => {
       gone = callback;
     };
-    stream.add(client, undefined);
+    stream.add(client, { lastId: undefined, mayStay });
     stream.close();
     gone();
     expect([happenings.isHeard, clock.pending]).toEqual([false, 0]);

@@ -160,6 +160,12 @@ describe('an answer is as described', () => {
     );
   });
 
+  test('lists every service, also those without a listener', async () => {
+    await start();
+    const names = (await ask('/api/services')).json as readonly { readonly name: string }[];
+    expect(names.map(({ name }) => name)).toEqual(['bad', 'dns', 'shop/db', 'still', 'worker']);
+  });
+
   test('lists only the services that are asked for, and leaves out those that there are not', async () => {
     await start();
     const { json } = await ask('/api/services?only=shop%2Fdb&only=dns&only=gone');
