@@ -190,7 +190,7 @@ describe('the API of a proxy', () => {
       services: {
         bad: {
           idle_timeout: { value: '2m', origin: 'default' },
-          command: { value: ['sh', '***'] },
+          command: { value: ['sh', '***'], origin: 'lazy-proxy.yaml:7:14' },
           env: { value: { PASSWORD: '***' } },
         },
       },

@@ -3,7 +3,7 @@ import { MISSING, type Observation } from '../../../src/model/running/observatio
 import type { Workload } from '../../../src/model/workload.ts';
 import type { WorkloadReport } from '../../../src/model/running/workload-report.ts';
 import type { ListenerReport } from '../../../src/status/api/content.ts';
-import { renderService } from '../../../src/status/api/service-json.ts';
+import { renderService, renderServiceDetail } from '../../../src/status/api/service-json.ts';
 import { aService } from '../../support/builders.ts';
 
 const KUBERNETES: Workload = {
@@ -75,4 +75,47 @@ test.each([
   ['a Deployment, though it is not there yet', KUBERNETES, MISSING, 'shop'],
 ])('a service belongs to the project of %s', (_, workload, observation, project) => {
   expect(projectOf(workload, observation)).toBe(project);
+});
+
+test('tells of each port what was blocked, refused and dropped there', () => {
+  const plain = aDoor({ port: 80, scheme: 'http', hosts: [] });
+  const listeners = [
+    { ...plain, blocked: 2, refused: { 'max-connections': 3 } },
+    { ...plain, listener: { ...plain.listener, protocol: 'udp' as const }, dropped: { 'queue-age': 4 } },
+  ];
+  const view = {
+    ...{ service: aService({}), report: undefined, listeners },
+    ...{ schedule: {}, timeline: () => [], sharers: { names: [], listeners: [] } },
+  };
+  const [tcp, udp] = renderService(view, {}).listeners;
+  expect(tcp).toMatchObject({ protocol: 'tcp', blocked: 2, refused: { 'max-connections': 3 } });
+  expect(tcp).not.toHaveProperty('dropped');
+  expect(udp).toMatchObject({ protocol: 'udp', blocked: 0, dropped: { 'queue-age': 4 } });
+});
+
+test('tells of the last wake first, and of what is known of when it sleeps', () => {
+  const phases = { room: 0, queue: 0, dependencies: 0, engine: 1, health: 2, port: 3 };
+  const wakes = [1_000, 2_000].map((atMs) => ({ cause: 'with web', atMs, phases, result: 'ready' }));
+  const report = {
+    observation: MISSING,
+    times: {},
+    sleeps: {},
+    keepers: [],
+    wakes,
+    sinceMs: 0,
+    sleepsAtMs: 9_000,
+  };
+  const { wakes: told, ...rest } = renderServiceDetail(
+    {
+      ...{ service: aService({}), report: report as unknown as WorkloadReport, listeners: [], schedule: {} },
+      ...{ timeline: () => [], sharers: { names: [], listeners: [] }, hubs: [], users: [], certificates: [] },
+      problems: [],
+    },
+    { showOutput: false },
+  );
+  expect(told.map(({ at, port_ms: ms }) => [at, ms])).toEqual([
+    ['1970-01-01T00:00:02Z', 3],
+    ['1970-01-01T00:00:01Z', 3],
+  ]);
+  expect(rest).toMatchObject({ last_wake: told[0], sleeps_at: '1970-01-01T00:00:09Z' });
 });
