@@ -568,6 +568,21 @@ describe('while the engine is away, the API', () => {
       );
   });
 
+  test('refuses to wake or hold what is not there, and says so', async () => {
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    const services = `  db: { ports: ["127.0.0.1:${await freePort()}:5432"] }\n`;
+    const docker = `, socket: ${engine.socketPath}`;
+    const { ask } = await startApiProxy(services, { docker, status: TOKEN_OF_STATUS });
+    while (!(await ask('/api/services/db')).body.includes('"state": "missing"'));
+    for (const action of ['wake', 'hold'])
+      expect((await ask(`/api/services/db/${action}`, { method: 'POST', ...TOKEN })).json).toMatchObject({
+        ...{ status: 409, detail: expect.stringMatching(/^db can't be woken: .*db/) },
+      });
+    expect((await ask('/api/services/db')).json).toMatchObject({ leases: [] });
+    expect(engine.count(/^POST/)).toBe(0);
+  });
+
   test('asks the engine what a container takes for who wants to know that, and for nobody else', async () => {
     const engine = await ScriptedEngine.start();
     onTestFinished(() => engine.close());

@@ -91,6 +91,12 @@ describe('EventStream', () => {
     });
   });
 
+  test('cuts long reasons', () => {
+    const client = join();
+    tell(1, { reason: 'x'.repeat(10_000) });
+    expect(/"reason":"(x+…)"/.exec(client.written.join(''))?.[1]).toHaveLength(501);
+  });
+
   test('sends nobody what a workload has printed: who has shown a token and who has not get the same events', () => {
     const client = join();
     const phases = { room: 0, queue: 0, dependencies: 0, engine: 1, health: 0, port: 0 };
