@@ -103,7 +103,9 @@ export class WebhookEvents {
   /** The proxy has started or stopped a workload. */
   readonly acted: OnAct = ({ workload, services }, { id }, act) => {
     const subject = { id, name: workloadName(workload) };
-    const event = createContainerEvent(`container_${act}`, { subject, nowMs: this.#clock.nowMs() });
+    const event = createContainerEvent(`container_${act.kind}`, {
+      ...{ subject, nowMs: this.#clock.nowMs(), why: act.why },
+    });
     this.#send(this.#targetsOfAll(services), event);
   };
 

@@ -24,6 +24,10 @@ interface Subject {
 
 interface ContainerEvent extends Subject {
   readonly event: 'container_started' | 'container_stopped';
+  /** Of a start: who wanted it awake, as of a wake that failed. */
+  readonly cause?: string;
+  /** Of a stop: why it sleeps: `idle for 60 s`. */
+  readonly reason?: string;
 }
 
 interface Connection extends Subject {
@@ -101,9 +105,21 @@ export interface EventSubject {
 
 export function createContainerEvent(
   event: ContainerEvent['event'],
-  { subject, nowMs }: { readonly subject: EventSubject; readonly nowMs: number },
+  {
+    subject,
+    nowMs,
+    why,
+  }: { readonly subject: EventSubject; readonly nowMs: number; readonly why?: string | undefined },
 ): WebhookEvent {
-  return { event, ...describe(subject, nowMs) };
+  const told = event === 'container_started' ? { cause: why } : { reason: why };
+  return { event, ...describe(subject, nowMs), ...(why !== undefined && (told as { cause: string })) };
+}
+
+/** Without what the events of lazy-tcp-proxy don't have. */
+export function toOriginal(event: WebhookEvent): object {
+  if (event.event !== 'container_started' && event.event !== 'container_stopped') return event;
+  const { cause: _, reason: __, ...original } = event;
+  return original;
 }
 
 interface ConnectionOptions {

@@ -97,12 +97,14 @@ function describeEvent(event: WebhookEvent, service: string | undefined): Descri
     case 'container_started':
     case 'container_stopped': {
       const isStart = event.event === 'container_started';
+      const cause = event.cause === undefined ? '' : ` ${describeCause(event.cause)}`;
+      const reason = event.reason === undefined ? '' : `: ${event.reason}`;
       // It may have been paused and unpaused as well.
       return {
         title: isStart ? `${name} was started` : `${name} sleeps`,
         message: isStart
-          ? `The proxy has started ${event.container_name}.`
-          : `The proxy has put ${event.container_name} to sleep.`,
+          ? `The proxy has started ${event.container_name}${cause}.`
+          : `The proxy has put ${event.container_name} to sleep${reason}.`,
         level: 'news',
       };
     }
@@ -122,7 +124,7 @@ function describeEvent(event: WebhookEvent, service: string | undefined): Descri
     case 'listener_lost': {
       const where = formatListenAddress({ address: event.listen_address, port: event.listen_port });
       const title = `${name} can't listen on ${where}/${event.protocol}`;
-      return { title, message: event.reason, level: 'error' };
+      return { title, message: `${event.reason}\nIt is tried again until it works.`, level: 'error' };
     }
     case 'reload_refused': {
       const { file, line, column, message, mistakes } = event;
@@ -135,7 +137,11 @@ function describeEvent(event: WebhookEvent, service: string | undefined): Descri
       };
     }
     case 'engine_lost':
-      return { title: `The engine is lost: ${event.engine}`, message: event.reason, level: 'error' };
+      return {
+        title: `The engine is lost: ${event.engine}`,
+        message: `${event.reason}\nWhat is awake is served on; what sleeps can't be woken before it is back.`,
+        level: 'error',
+      };
     case 'engine_back':
       return {
         title: `The engine is back: ${event.engine}`,

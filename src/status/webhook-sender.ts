@@ -16,7 +16,7 @@ import {
 import { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
-import type { WebhookEvent } from './webhook-event.ts';
+import { toOriginal, type WebhookEvent } from './webhook-event.ts';
 
 /** How long a receiver may take to answer, in ms. */
 const TIMEOUT_MS = 5_000;
@@ -265,7 +265,7 @@ export class WebhookSender {
     const { format } = target;
     const { headers, body } =
       format === 'original'
-        ? { headers: { 'content-type': 'application/json' }, body: JSON.stringify(event) }
+        ? { headers: { 'content-type': 'application/json' }, body: JSON.stringify(toOriginal(event)) }
         : (await import('./webhook-format.ts')).formatPost(event, { ...target, format });
     return requestUrl(target.url, {
       checkTarget: checkAll([target.from === 'label' ? this.#checkLabelUrl : undefined, checkUrl]),

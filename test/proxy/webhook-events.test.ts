@@ -104,18 +104,23 @@ describe('webhook events', () => {
     const quiet = aService({ webhooks: [aHook({ events: ['container_started', 'udp_flow_end'] })] });
     expect(track('tcp', quiet)).toBeUndefined();
     expect(track('udp', quiet)).toBeDefined();
-    events.acted(createPolicy([aService()]), RUNNING, 'started');
+    events.acted(createPolicy([aService()]), RUNNING, { kind: 'started', why: undefined });
     expect(sent).toEqual([]);
   });
 
-  test.each(['started', 'stopped'] as const)('tell that a container was %s', (act) => {
-    events.acted(createPolicy([service]), bench.controller(service.name).observation, act);
+  test.each([
+    ['started', { cause: 'for 10.0.0.5:1' }],
+    ['stopped', { reason: 'idle for 60 s' }],
+  ] as const)('tell that a container was %s, and why', (kind, told) => {
+    const [why] = Object.values(told);
+    events.acted(createPolicy([service]), bench.controller(service.name).observation, { kind, why });
     expect(sent).toEqual([
       {
         url: URL_OF_DB,
         service: 'db',
         event: {
-          event: `container_${act}`,
+          event: `container_${kind}`,
+          ...told,
           timestamp: '2026-04-01T12:00:00Z',
           container_id: '0123456789ab',
           container_name: 'my-postgres',
@@ -142,7 +147,7 @@ describe('webhook events', () => {
     });
     track('tcp', own)?.(client, () => undefined);
     events.endClients();
-    events.acted(createPolicy([own]), RUNNING, 'stopped');
+    events.acted(createPolicy([own]), RUNNING, { kind: 'stopped', why: undefined });
     events.engineReached('docker', { reachable: false, reason: 'gone' });
     expect(names()).toEqual([
       'tcp_conn_start to hooks.example.com',
@@ -180,7 +185,7 @@ describe('webhook events', () => {
       }),
     ];
     events.setWebhooks([shared]);
-    events.acted(createPolicy([plain, http]), RUNNING, 'started');
+    events.acted(createPolicy([plain, http]), RUNNING, { kind: 'started', why: undefined });
     expect(names()).toEqual([
       'container_started to hooks.example.com',
       'container_started to all.example.com',

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { WebhookFormat } from '../../src/model/webhook.ts';
 import { formatPost } from '../../src/status/webhook-format.ts';
-import type { WebhookEvent } from '../../src/status/webhook-event.ts';
+import { toOriginal, type WebhookEvent } from '../../src/status/webhook-event.ts';
 
 const timestamp = '2026-04-01T12:00:00Z';
 const subject = { timestamp, container_id: 'a1', container_name: 'my_db' };
@@ -59,6 +59,26 @@ describe('formatPost', () => {
     const { headers, body } = post('ntfy', { event: 'container_stopped', ...subject });
     expect([headers['title'], body]).toEqual(['db sleeps', 'The proxy has put my_db to sleep.']);
     expect(post('ntfy', { event: 'container_started', ...subject }).headers['title']).toBe('db was started');
+  });
+
+  test('says for whom something was started, and why it sleeps, but not to what expects the original', () => {
+    const started = { event: 'container_started', ...subject, cause: 'for 10.0.0.5:1' } as const;
+    const stopped = { event: 'container_stopped', ...subject, reason: 'idle for 60 s' } as const;
+    expect(post('ntfy', started).body).toBe('The proxy has started my_db for 10.0.0.5:1.');
+    expect(post('ntfy', stopped).body).toBe('The proxy has put my_db to sleep: idle for 60 s.');
+    expect(JSON.parse(post('json', stopped).body)).toEqual({ ...stopped, service: 'db' });
+    expect(toOriginal(stopped)).toEqual({ event: 'container_stopped', ...subject });
+    expect(toOriginal(FAILED)).toEqual(FAILED);
+  });
+
+  test('says what an engine that is lost, or a port that is taken, means', () => {
+    const of = (name: string) => EVERY.find(({ event }) => event === name) as WebhookEvent;
+    expect(post('ntfy', of('engine_lost')).body).toBe(
+      "connect ENOENT\nWhat is awake is served on; what sleeps can't be woken before it is back.",
+    );
+    expect(post('ntfy', of('listener_lost')).body).toBe(
+      'another program listens there\nIt is tried again until it works.',
+    );
   });
 
   test('gives Gotify title, message and priority as JSON', () => {

@@ -74,7 +74,10 @@ describe('WebhookSender', () => {
     expect(clock.pending).toBe(0);
   });
   const anEvent = (name = 'db'): WebhookEvent =>
-    createContainerEvent('container_started', { subject: { id: 'a1', name }, nowMs: clock.nowMs() });
+    createContainerEvent('container_started', {
+      // Which the original's receivers don't get.
+      ...{ subject: { id: 'a1', name }, nowMs: clock.nowMs(), why: 'for 10.0.0.5:1' },
+    });
   const until = async (condition: () => boolean) => {
     while (!condition()) await settle();
   };
@@ -323,12 +326,14 @@ describe('WebhookSender', () => {
         'content-type': 'application/json',
         'x-lazy-proxy-signature': `sha256=${createHmac('sha256', 's3cret').update(body).digest('hex')}`,
       });
-      expect(JSON.parse(body)).toMatchObject({ event: 'container_started', service: 'web' });
+      expect(JSON.parse(body)).toMatchObject({
+        ...{ event: 'container_started', service: 'web', cause: 'for 10.0.0.5:1' },
+      });
     });
 
     test.each([
-      ['ntfy', 'text/plain; charset=utf-8', /^gone$/],
-      ['gotify', 'application/json', /^{"title":"[^"]+","message":"gone","priority":8}$/],
+      ['ntfy', 'text/plain; charset=utf-8', /^gone\nWhat is awake/],
+      ['gotify', 'application/json', /^{"title":"[^"]+","message":"gone[^"]+","priority":8}$/],
       ['discord', 'application/json', /^{"content":"[^"]+","allowed_mentions":{"parse":\[\]}}$/],
       ['slack', 'application/json', /^{"text":"[^"]+","mrkdwn":false}$/],
     ] as const)('posts to %s in its own form, signed as it is sent', async (format, type, form) => {

@@ -64,7 +64,15 @@ const LOOK_AGAIN_MS = 1_000;
 const ENDED_WELL = 'it ended by itself at once, without an error (exit code 0)';
 
 /** Told when the proxy has started or stopped a workload; `observation` is the newest one of it. */
-export type OnAct = (policy: WorkloadPolicy, observation: Observation, act: 'started' | 'stopped') => void;
+export type OnAct = (
+  policy: WorkloadPolicy,
+  observation: Observation,
+  act: {
+    readonly kind: 'started' | 'stopped';
+    /** For whom it was started, or why it was stopped: `for 10.0.0.5:4242`, `idle for 60 s`. */
+    readonly why: string | undefined;
+  },
+) => void;
 
 /** What all controllers have in common. */
 export interface ControllerParts {
@@ -526,7 +534,9 @@ export class WorkloadController {
     const { onAct } = this.#parts;
     switch (outcome) {
       case 'woken':
-        onAct?.(this.#policy, this.#observation, 'started');
+        onAct?.(this.#policy, this.#observation, {
+          ...{ kind: 'started', why: this.#chronicle.report.wakeUnderWay?.cause },
+        });
         return this.#dispatch('woken', this.#observation.detail);
       case 'wake-failed': {
         const published = describePublished(this.#observation, this.#policy.listeners);
@@ -539,7 +549,10 @@ export class WorkloadController {
       }
       case 'slept':
         this.#timers.sleepEnded('slept');
-        if (!this.#sleepPolicy.wasPaused) onAct?.(this.#policy, this.#observation, 'stopped');
+        if (!this.#sleepPolicy.wasPaused) {
+          const why = this.#chronicle.report.sleepUnderWay?.words;
+          onAct?.(this.#policy, this.#observation, { kind: 'stopped', why });
+        }
         if (this.#stopsPaused()) return;
         return this.#dispatch('slept');
       case 'sleep-failed':
