@@ -1,7 +1,7 @@
 /** Figures on top; those that count services filter the list. */
 import type { Life } from '../model/running/workload-report.ts';
 import type { ServiceAnswer } from '../status/api/answers.ts';
-import { lookOf, type Look, nameLook, oncePerWorkload } from './service/describe-service.ts';
+import { lookOf, type Look, nameLook, oncePerWorkload, stillRuns } from './service/describe-service.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import type { Memory } from './data/live-data.ts';
 import { Shape } from './parts.tsx';
@@ -96,10 +96,12 @@ function countLooks(services: readonly ServiceAnswer[]): Record<Look, number> {
 /** What those that run take, what those that don't took when they last did, and of how many of them that is known. */
 function sumMemory(services: readonly ServiceAnswer[], memory: Memory) {
   const sums = { used: 0, given: 0, known: 0, asleep: 0 };
-  for (const { name, life, state } of services) {
+  for (const service of services) {
+    const { name, life, state } = service;
     const bytes = memory.get(name);
-    // What is paused keeps its memory.
-    const isGivenBack = (life === 'asleep' || life === 'failed') && state !== 'paused';
+    // What is paused keeps its memory, and so does what runs although its start has failed.
+    const isGivenBack =
+      (life === 'asleep' || (life === 'failed' && !stillRuns(service))) && state !== 'paused';
     if (isGivenBack) sums.asleep++;
     if (bytes === undefined) continue;
     if (isGivenBack) sums.known++;

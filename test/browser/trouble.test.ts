@@ -87,3 +87,19 @@ test.each([1_280, 360])(
     expect(await table.evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBe(0);
   },
 );
+
+test('what runs although its start has failed can be put to sleep, and says when it is stopped', async () => {
+  const [listen, target] = await twoPorts();
+  const service = `command: [sleep, "600"], ports: ["127.0.0.1:${listen}:${target}"], start_timeout: 1s`;
+  const { url } = await startDashboard(`  deaf: { ${service}, idle_timeout: 60s }\n`, {
+    status: 'token: abcdefgh',
+  });
+  await fetch(`http://127.0.0.1:${listen}`).catch(() => {});
+  const page = await openPage(url);
+  await expect.poll(() => stateOf(page, 'deaf').innerText()).toBe('failed');
+  expect(await rowOf(page, 'deaf').innerText()).toMatch(/0:\d\d\s+it runs all the same; until it is stopped/);
+  await page.getByRole('button', { name: 'Sleep deaf' }).click();
+  await page.getByLabel('Token', { exact: true }).fill('abcdefgh');
+  await page.keyboard.press('Enter');
+  await expect.poll(() => stateOf(page, 'deaf').innerText()).toBe('asleep');
+});

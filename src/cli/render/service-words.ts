@@ -261,6 +261,11 @@ export function describeNext(service: ServiceAnswer, times: Times): string {
     const leftMs = wholeSeconds(times.parse(service.next_try) - times.nowMs);
     return leftMs === 0 ? 'tried again any moment' : `tried again in ${formatSpan(leftMs)}`;
   }
+  // It runs all the same.
+  if (life === 'failed' && sleepsAt !== undefined) {
+    const leftMs = wholeSeconds(times.parse(sleepsAt) - times.nowMs);
+    return leftMs === 0 ? 'stops any moment' : `stops in ${formatSpan(leftMs)}`;
+  }
   if (life === 'stopping') {
     if (service.why.waiting > 0) return 'then it is woken again';
     const until = service.stopping?.until;

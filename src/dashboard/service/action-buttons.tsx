@@ -1,6 +1,6 @@
 /** The buttons of a service. */
 import type { ServiceAnswer } from '../../status/api/answers.ts';
-import { lookOf } from './describe-service.ts';
+import { lookOf, stillRuns } from './describe-service.ts';
 import type { Steerer } from '../data/steering.ts';
 
 export function ActionButtons({
@@ -18,6 +18,7 @@ export function ActionButtons({
   const look = lookOf(service);
   if (!canSteer || state === 'missing' || look === 'unknown') return <div class="act" />;
   const isUp = look === 'awake' || look === 'waking';
+  const canSleep = isUp || stillRuns(service);
   const isHeld = why.kept_by.includes('hold');
   const button = (text: string, act: () => void) => (
     <button type="button" disabled={isBusy} aria-label={`${text} ${name}`} onClick={act}>
@@ -30,7 +31,7 @@ export function ActionButtons({
       {isHeld
         ? button('Release', () => void steerer.run({ name, action: 'release' }))
         : button('Hold', () => steerer.ask({ kind: 'hold', name }))}
-      {isUp && button('Sleep', () => void steerer.run({ name, action: 'sleep' }))}
+      {canSleep && button('Sleep', () => void steerer.run({ name, action: 'sleep' }))}
     </div>
   );
 }

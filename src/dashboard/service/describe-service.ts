@@ -56,6 +56,11 @@ const KEEPERS: Readonly<Record<string, string>> = {
 /** Of a workload that the proxy has found awake. */
 const BEFORE_THE_PROXY = 'before the proxy first looked';
 
+/** Whether it runs all the same, though its start has failed: it has a time to be put to sleep. */
+export function stillRuns({ life, sleeps_at: sleepsAt }: ServiceAnswer): boolean {
+  return life === 'failed' && sleepsAt !== undefined;
+}
+
 export function lookOf({ life = 'unknown' }: ServiceAnswer): Look {
   return life;
 }
@@ -281,6 +286,12 @@ export function describeNext(service: ServiceAnswer): Next {
           countdownTo: parseTime(service.next_try),
           note: 'until it is tried again',
           overdue: 'it is tried again',
+        };
+      if (stillRuns(service) && sleepsAt !== undefined)
+        return {
+          countdownTo: parseTime(sleepsAt),
+          note: 'it runs all the same; until it is stopped',
+          overdue: 'now it is stopped',
         };
       if (nextStart !== undefined) return { text: at(nextStart), note: 'its schedule wakes it' };
       if (service.state === 'missing') return { note: 'wakes once it exists' };

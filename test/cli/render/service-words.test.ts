@@ -222,6 +222,8 @@ test.each<[Partial<ServiceAnswer>, string]>([
   [{ life: 'awake', last_active: null }, 'stays awake'],
   [{ life: 'awake', why: { ...NOBODY, leases: 1, connections: 1 } }, ''],
   [{ life: 'failed', next_try: '2026-11-26T12:00:04Z' }, 'tried again in 4 s'],
+  // Its container runs all the same.
+  [{ life: 'failed', sleeps_at: '2026-11-26T12:00:20Z' }, 'stops in 20 s'],
   [{ life: 'awake', next_stop: '2026-11-26T17:30:00Z' }, 'sleeps at 17:30'],
   [{ life: 'asleep', next_start: '2026-11-26T13:30:00Z', next_stop: NOW }, 'wakes at 13:30'],
   [{ life: 'asleep', state: 'paused', sleeps_at: '2026-11-26T12:00:09Z' }, 'stops in 9 s'],

@@ -163,6 +163,16 @@ describe('a service', () => {
       { note: 'clients don’t wake it' },
     ],
     [
+      'runs although its start has failed is stopped when it has been idle',
+      { life: 'failed', sleeps_at: '2026-04-01T12:01:00Z' },
+      { note: 'it runs all the same; until it is stopped' },
+    ],
+    [
+      'has no port that is open is woken by no client',
+      { life: 'asleep', listeners: [aListener({ condition: 'failed' })] },
+      { note: 'no client gets to it: none of its ports is open here' },
+    ],
+    [
       'nobody reaches through the proxy stays awake',
       { life: 'awake', listeners: [aListener({ condition: 'failed' })] },
       { text: 'stays awake', note: 'none of its ports is open here' },
