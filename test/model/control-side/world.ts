@@ -61,6 +61,15 @@ interface Client {
   carriedMs: number;
 }
 
+/**
+ * What has got its place with one that is being started. Where a reload gives all its services other workloads, and it other services,
+ * its start may have ended, or been called off and asked for anew: nobody tells of that.
+ */
+interface Places {
+  readonly surely: ReadonlySet<string>;
+  readonly perhaps: ReadonlySet<string>;
+}
+
 /** An abort signal that knows how many listen to it. */
 class CountedAbort extends AbortController {
   listeners = 0;
@@ -208,7 +217,7 @@ export class World {
    * Workloads that are being started, from the moment on at which they have their places: they wait for their turn, or for what they
    * need, or are woken. Each with all that got a place with it then; without a limit nothing gets one but what runs.
    */
-  readonly #placed = new Map<string, ReadonlySet<string>>();
+  readonly #placed = new Map<string, Places>();
   /** Workloads that wait for their turn since before there was a limit: they ask for their places only then. */
   readonly #unplaced = new Set<string>();
   /** Those of them that have had their places since before the last table, or the last limit. */
@@ -404,7 +413,17 @@ export class World {
     this.engine.oneShots = new Set(
       needed.flatMap(({ name, condition }) => (condition === 'completed' ? [byName.get(name) ?? ''] : [])),
     );
+    const before = this.reconciler.current.entries;
     this.reconciler.apply(aTable(services));
+    for (const [key, { surely, perhaps }] of this.#placed) {
+      const stays = this.#servicesOn(key).some(({ name }) => {
+        const { workload } = before.get(name)?.service ?? {};
+        return workload !== undefined && workloadKey(workload) === key;
+      });
+      const now = this.#newPlaces(key).surely;
+      const kept = [...surely].filter((one) => stays && now.has(one));
+      this.#placed.set(key, { surely: new Set(kept), perhaps: new Set([...perhaps, ...now]) });
+    }
   }
 
   /** A reload changes what a service says of its workload, where it is there; services that share it say the same. */
@@ -728,12 +747,7 @@ export class World {
   }
 
   #notePlaces(): void {
-    const isThere = (key: string) => this.#servicesOn(key).length > 0;
-    for (const [key, chain] of this.#placed) {
-      if (!isThere(key)) this.#giveBack(key);
-      // What has gone from the table has given its place back, and gets none for coming again.
-      else if (![...chain].every(isThere)) this.#placed.set(key, new Set([...chain].filter(isThere)));
-    }
+    for (const key of this.#placed.keys()) if (this.#servicesOn(key).length === 0) this.#giveBack(key);
     for (const { service } of this.reconciler.current.entries.values()) {
       const key = workloadKey(service.workload);
       const { state = ABSENT, isQueued = false } = this.#controllerOf(key) ?? {};
@@ -742,11 +756,13 @@ export class World {
       if (!isQueued && state.kind !== 'starting') this.#giveBack(key);
       // What others start has no place of ours.
       else if ((isQueued && !this.#unplaced.has(key)) || awaitsNeeds(state) || isWaking(state))
-        this.#placed.set(
-          key,
-          this.#placed.get(key) ?? (this.#isLimited ? this.#chainOf(key) : new Set([key])),
-        );
+        this.#placed.set(key, this.#placed.get(key) ?? this.#newPlaces(key));
     }
+  }
+
+  #newPlaces(key: string): Places {
+    const chain = this.#isLimited ? this.#chainOf(key) : new Set([key]);
+    return { surely: chain, perhaps: chain };
   }
 
   /** What a workload had for itself and for all that starts with it. */
@@ -860,7 +876,9 @@ export class World {
   /** No client starts what is not on demand, and nothing is started before what it depends on. */
   #whyNoStart(key: string): string | undefined {
     // Who got its places got those of all that starts with it. What others start is no reason to lose them.
-    const isPlaced = [...this.#placed.values()].some((chain) => chain.has(key));
+    const isPlaced = [...this.#placed].some(
+      ([holder, { perhaps }]) => perhaps.has(key) || this.#chainOf(holder).has(key),
+    );
     this.#notePlaces();
     const others = [...this.#listAwake()].filter((one) => one !== key).length;
     // What is paused has its place already, and so has what is just seen to have stopped.
@@ -885,9 +903,9 @@ export class World {
       const { state = ABSENT } = this.lifecycle.find(service.name) ?? {};
       if (mayRun(state) || state.kind === 'paused') awake.add(workloadKey(service.workload));
     }
-    for (const [holder, chain] of this.#placed) {
+    for (const [holder, { surely }] of this.#placed) {
       const now = this.#chainOf(holder);
-      for (const one of chain) if (now.has(one)) awake.add(one);
+      for (const one of surely) if (now.has(one)) awake.add(one);
     }
     return awake;
   }
