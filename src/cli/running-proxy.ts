@@ -171,7 +171,7 @@ export class RunningProxy {
 
 function addAdvice(status: number, detail: string): string {
   // How the API wants to be shown it is nobody's business who types commands.
-  const words = detail.replace(/: Authorization: Bearer …/, '');
+  const words = detail.replace(/: Authorization: Bearer \u2026/, '');
   return status === 401 ? `${words}; give it by --token or ${TOKEN_VARIABLE}` : detail;
 }
 
