@@ -87,6 +87,7 @@ describe('examples/monitoring', () => {
     expect(rules.map(({ title }) => title)).toEqual([
       'LazyProxyDown',
       'LazyProxyWakeFailed',
+      'LazyProxyClientsUnserved',
       'LazyProxyClientsWait',
       'LazyProxyFlapping',
       'LazyProxyReloadRefused',

@@ -247,7 +247,7 @@ function describe(event: string, data: ProxyEvent['data']): string {
     case 'reload':
       return data['result'] === 'applied'
         ? `another configuration is in force (generation ${generation})`
-        : `what is in the file is refused: ${countOf(Number(problems), 'problem')}`;
+        : `what is in the file is refused: ${countOf(Number(problems), 'problem')}; lazy-proxy status has the lines`;
     case 'reset':
       return 'what happened before is not known any more';
     default:

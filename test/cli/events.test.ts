@@ -45,7 +45,11 @@ test.each([
     { result: 'applied', generation: 3, problems: 0 },
     'another configuration is in force (generation 3)',
   ],
-  ['reload', { result: 'refused', generation: 3, problems: 1 }, 'what is in the file is refused: 1 problem'],
+  [
+    'reload',
+    { result: 'refused', generation: 3, problems: 1 },
+    'what is in the file is refused: 1 problem; lazy-proxy status has the lines',
+  ],
   ['other', { a: 1 }, 'other {"a":1}'],
 ])('the event %s is told: %j', (event, data, text) => {
   expect(describeEvent({ event, data }, TIMES)).toBe(text);
