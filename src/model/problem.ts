@@ -36,6 +36,7 @@ export type ProblemCode =
   | 'restart-needed'
   | 'engine-unreachable'
   | 'stays-awake'
+  | 'sleep-failed'
   | 'cannot-pause'
   | 'busy-check'
   | 'unknown-memory'

@@ -124,6 +124,11 @@ export function findWorkloadProblems(
         `service ${name} counts as not busy: its busy_check has failed again and again: ${busyFailure}`,
       ),
     );
+  const sleepFailure = controller?.account.sleepFailure;
+  if (sleepFailure !== undefined)
+    problems.push(
+      ofWorkload(entry, 'sleep-failed', `service ${name} could not be put to sleep: ${sleepFailure}`),
+    );
   const noMemory = controller && lifecycle.room.explainNoMemory(controller);
   if (noMemory !== undefined)
     problems.push(ofWorkload(entry, 'unknown-memory', `service ${name} ${noMemory}`));

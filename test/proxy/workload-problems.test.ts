@@ -18,7 +18,7 @@ import { silentLogger } from '../../src/system/log/logger.ts';
 import { LabelUrlGuard } from '../../src/system/net/label-url-guard.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aService, aTable, aUrl, aWebhook } from '../support/builders.ts';
-import { MISSING, STOPPED } from '../support/fake-backend.ts';
+import { MISSING, RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 
@@ -60,6 +60,19 @@ test('a start that has failed is a problem until one works', async () => {
   await settle();
   expect(collect([service])).toEqual([
     expect.stringMatching(/^container db warning service db did not become ready: .*no such image/),
+  ]);
+});
+
+test('a service that can not be put to sleep is a problem', async () => {
+  const service = aService();
+  bench.add(service, RUNNING);
+  bench.backend.tell('docker/db', RUNNING);
+  await settle();
+  bench.controller('db').sleep({ kind: 'hand', words: 'for a test' });
+  bench.backend.last.fail('the engine is busy');
+  await settle();
+  expect(collect([service])).toEqual([
+    'container db warning service db could not be put to sleep: the engine is busy',
   ]);
 });
 

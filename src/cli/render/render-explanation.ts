@@ -80,12 +80,16 @@ function listFacts(service: ServiceDetailAnswer, times: Times): readonly string[
   const next = describeNext(service, times);
   const why = describeWhy(service, times);
   const { usual_wake_ms: usual, last_sleep: slept, stays_awake: staysAwake } = service;
+  const { sleep_failure: sleepFailure } = service;
   const isProcess = kind === 'process';
   return [
     `workload: ${workload}${id === undefined || id === '' ? '' : ` (${isProcess ? 'process ' : ''}${id})`}`,
     ...(shared.length === 0 ? [] : [`shared with: ${shared.join(', ')}`]),
     ...(why === '' ? [] : [`why: ${why}`]),
     ...(next === '' ? [] : [`next: ${next}`]),
+    ...(sleepFailure === undefined || why.includes(sleepFailure)
+      ? []
+      : [`could not be put to sleep: ${sleepFailure}`]),
     ...(staysAwake === undefined || staysAwake === why ? [] : [`stays awake: ${staysAwake}`]),
     ...(service.awake_until === undefined || why.includes('min_awake')
       ? []

@@ -188,6 +188,7 @@ function describeAwake(service: ServiceAnswer, times: Times): string {
   const groups = [clients, others].filter(({ length }) => length > 0);
   if (groups.length > 0) return groups.map((parts) => parts.join(', ')).join('; ');
   if (staysAwake !== undefined) return staysAwake;
+  if (service.sleep_failure !== undefined) return `could not be put to sleep: ${service.sleep_failure}`;
   const least = service.awake_until === undefined ? '' : `; ${describeLeast(service.awake_until, times)}`;
   if (lastActive === null) return `nobody has used it yet${least}`;
   return lastActive === undefined ? '' : `nobody uses it; last used ${formatAgo(lastActive, times)}${least}`;

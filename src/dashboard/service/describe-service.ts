@@ -163,6 +163,7 @@ function describeWaking(service: ServiceAnswer): { readonly first: string; reado
 function describeUse({
   why,
   stays_awake: staysAwake,
+  sleep_failure: sleepFailure,
   next_stop: nextStop,
   last_active: lastActive,
   awake_until: awakeUntil,
@@ -180,6 +181,7 @@ function describeUse({
   ];
   if (parts.length > 0) return parts.join('; ');
   if (staysAwake !== undefined) return staysAwake;
+  if (sleepFailure !== undefined) return `could not be put to sleep: ${sleepFailure}`;
   const least = awakeUntil === undefined ? '' : `; awake at least until ${at(awakeUntil)}`;
   if (lastActive === null) return `nobody has used it yet${least}`;
   const lastUse = lastActive === undefined ? '' : `, last used ${formatAgo(nowMs() - parseTime(lastActive))}`;

@@ -67,6 +67,8 @@ export interface WorkloadReport {
   /** How long it was in each state since the proxy follows it, ms. */
   readonly times: Readonly<Record<Life, number>>;
   readonly lastSleep?: Sleep;
+  /** Why it could not be put to sleep when that was last tried; absent once it sleeps. */
+  readonly sleepFailure?: string;
   /** While it is going to sleep: why, and by when it has stopped or is killed; absent where others stop it, and that isn't known. */
   readonly sleepUnderWay?: SleepReason & { readonly untilMs?: number };
   readonly sleeps: Readonly<Partial<Record<SleepKind, number>>>;

@@ -135,6 +135,8 @@ export interface ServiceAnswer {
   /** Until when it stays awake however idle it is (`min_awake`). */
   readonly awake_until?: string;
   readonly stays_awake?: string;
+  /** Why it could not be put to sleep when that was last tried; absent once it sleeps. */
+  readonly sleep_failure?: string;
   readonly unavailable?: string;
   readonly waking?: PhasesAnswer & {
     readonly cause: string;

@@ -147,6 +147,7 @@ function renderReport(
     ...(report.sleepsAtMs !== undefined && { sleeps_at: formatTimestamp(report.sleepsAtMs) }),
     ...(report.awakeUntilMs !== undefined && { awake_until: formatTimestamp(report.awakeUntilMs) }),
     ...(report.staysAwake !== undefined && { stays_awake: report.staysAwake }),
+    ...(report.sleepFailure !== undefined && { sleep_failure: report.sleepFailure }),
     ...(report.unavailable !== undefined && { unavailable: report.unavailable }),
     ...(waking !== undefined && {
       waking: {

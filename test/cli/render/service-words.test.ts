@@ -115,6 +115,11 @@ describe('why', () => {
     ['a schedule', { life: 'awake', why: { ...NOBODY, kept_by: ['schedule'] } }, 'its schedule'],
     ['nobody', { life: 'awake', last_active: '2026-11-26T11:59:00Z' }, 'nobody uses it; last used 1 min ago'],
     ['who has just gone', { life: 'awake', last_active: NOW }, 'nobody uses it; last used just now'],
+    [
+      'a stop that has failed',
+      { life: 'awake', sleep_failure: 'the engine is busy', last_active: NOW },
+      'could not be put to sleep: the engine is busy',
+    ],
     ['no idle timer', { life: 'awake', stays_awake: 'it has no listener' }, 'it has no listener'],
     [
       'a wake',

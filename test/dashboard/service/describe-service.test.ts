@@ -128,6 +128,11 @@ describe('a service', () => {
     );
   });
 
+  test('that could not be put to sleep says why', () => {
+    const service = aService({ life: 'awake', last_active: NOW, sleep_failure: 'the engine is busy' });
+    expect(describeWhy(service).first).toBe('could not be put to sleep: the engine is busy');
+  });
+
   test('that sleeps says why, and of one that was found asleep that it slept before', () => {
     const slept = { kind: 'idle', reason: 'idle for 10 s' };
     const said = (at: string) =>

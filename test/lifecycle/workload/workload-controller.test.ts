@@ -442,6 +442,21 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toHaveLength(1);
   });
 
+  test('that could not be put to sleep says why until it sleeps', async () => {
+    bench.add(aBareService({ idleTimeoutMs: 1_000 }), RUNNING);
+    bench.backend.tell(KEY, RUNNING);
+    await bench.clock.advance(1_000);
+    bench.backend.last.fail('the engine is busy');
+    await settle();
+    expect(controller().account.report.sleepFailure).toBe('the engine is busy');
+    await bench.clock.advance(60_000);
+    expect(bench.backend.log).toHaveLength(2);
+    expect(controller().account.report.sleepFailure).toBe('the engine is busy');
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(controller().account.report).not.toHaveProperty('sleepFailure');
+  });
+
   test('is never put to sleep where that would destroy it, whoever asks, and says so once', async () => {
     const staysAwake = 'stopping it would remove it';
     bench.add(aBareService({ idleTimeoutMs: 1_000 }), { ...RUNNING, staysAwake });

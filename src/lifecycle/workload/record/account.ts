@@ -101,6 +101,11 @@ export class WorkloadAccount {
     return this.#sources.chronicle.wakes;
   }
 
+  /** Why it could not be put to sleep when that was last tried; undefined once it sleeps. */
+  get sleepFailure(): string | undefined {
+    return this.#sources.chronicle.sleepFailure;
+  }
+
   get timeline(): Timeline {
     return this.#sources.chronicle.timeline;
   }

@@ -62,6 +62,7 @@ export class Chronicle {
   readonly #log: WorkloadLog;
   /** The phase of the wake under way, as it was told last. */
   #toldPhase: WakePhase | undefined;
+  #sleepFailure: string | undefined;
   /** Made when somebody hears of it for the first time. */
   #useNews: UseNews | undefined;
 
@@ -87,19 +88,25 @@ export class Chronicle {
     return this.#wakes;
   }
 
+  /** Why it could not be put to sleep when that was last tried; undefined once it sleeps. */
+  get sleepFailure(): string | undefined {
+    return this.#sleepFailure;
+  }
+
   get timeline(): Timeline {
     return this.#history.timeline;
   }
 
   /** What is kept of its wakes and of the time that it has spent in each state. */
   get report(): StateHistory['report'] &
-    Pick<WorkloadReport, 'wakes' | 'wakeCounts' | 'wakeUnderWay' | 'failure'> {
+    Pick<WorkloadReport, 'wakes' | 'wakeCounts' | 'wakeUnderWay' | 'failure' | 'sleepFailure'> {
     const { failure, kept, counts, underWay } = this.#wakes;
     return {
       ...this.#history.report,
       ...{ wakes: kept, wakeCounts: counts },
       ...(underWay !== undefined && { wakeUnderWay: underWay }),
       ...(failure !== undefined && { failure }),
+      ...(this.#sleepFailure !== undefined && { sleepFailure: this.#sleepFailure }),
     };
   }
 
@@ -110,6 +117,7 @@ export class Chronicle {
     const { reason } = circumstances;
     const wake = this.#wakes.follow(transition, circumstances);
     if (isSeenTo(transition, stoppedBy)) this.#wakes.forgive();
+    if (!mayRun(transition.after)) this.#sleepFailure = undefined;
     const { life: lifeBefore } = this.#history;
     const hasFailed = this.#wakes.failure !== undefined;
     const slept = this.#history.follow(transition, { sleep, hasFailed, stoppedBy, detail });
@@ -196,6 +204,7 @@ export class Chronicle {
   }
 
   sleepFailed(reason: string | undefined): void {
+    this.#sleepFailure = reason ?? 'the engine does not say why';
     this.#log.sleepFailed(this.#subject.policy.name, reason);
   }
 
