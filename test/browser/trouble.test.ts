@@ -91,7 +91,7 @@ test.each([1_280, 360])(
 test('what runs although its start has failed can be put to sleep, and says when it is stopped', async () => {
   const [listen, target] = await twoPorts();
   const service = `command: [sleep, "600"], ports: ["127.0.0.1:${listen}:${target}"], start_timeout: 1s`;
-  const { url } = await startDashboard(`  deaf: { ${service}, idle_timeout: 60s }\n`, {
+  const { url } = await startDashboard(`  deaf: { ${service}, idle_timeout: 50s }\n`, {
     status: 'token: abcdefgh',
   });
   await fetch(`http://127.0.0.1:${listen}`).catch(() => {});

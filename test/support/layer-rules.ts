@@ -45,7 +45,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     imports: ['model', 'system'],
     types: ['table', 'plan', 'lifecycle', 'relay', 'apply', 'sources', 'backends/backend.ts'],
   },
-  dashboard: { imports: [], types: ['model', 'status/api/answers.ts'], packages: ['preact'] },
+  dashboard: { imports: ['model'], types: ['status/api/answers.ts'], packages: ['preact'] },
   'status/metrics': { imports: ['model', 'system', 'status'], types: ['relay'], packages: ['prom-client'] },
   'backends/backend.ts': { imports: ['model'] },
   'backends/label-feed.ts': { imports: ['backends/backend.ts', 'model', 'system'] },

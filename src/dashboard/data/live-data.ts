@@ -5,7 +5,7 @@
  * object, so that nothing of it is drawn anew.
  */
 import type { Life } from '../../model/running/workload-report.ts';
-import type { Problem } from '../../model/problem.ts';
+import { formatProblem, type Problem } from '../../model/problem.ts';
 import type {
   AboutAnswer,
   EffectiveConfig,
@@ -359,34 +359,10 @@ function addMemory(services: readonly ServiceAnswer[], before: Memory): Memory {
   return isSame ? before : memory;
 }
 
-function toFinding({ code, severity, message, origin }: Problem): FindingAnswer {
-  const text = `${describePlace(origin)} ${severity} ${message}`;
+function toFinding(problem: Problem): FindingAnswer {
+  const { code, severity, message, origin } = problem;
+  const text = formatProblem(problem);
   if (origin.kind !== 'file') return { code, severity, message, text };
   const { file, line, column } = origin;
   return { code, severity, message, text, file, line, column };
-}
-
-/** As the log has it: `lazy-proxy.yaml:14:12`, `container db, label lazy-proxy.ports`. */
-function describePlace(origin: Problem['origin']): string {
-  switch (origin.kind) {
-    case 'file':
-      return `${origin.file}:${origin.line}:${origin.column}`;
-    case 'label':
-      return `${describeWorkload(origin.workload)}, ${origin.workload.kind === 'kubernetes' ? 'annotation' : 'label'} ${origin.label}`;
-    case 'workload':
-      return describeWorkload(origin.workload);
-    case 'environment':
-      return `$${origin.variable}`;
-    case 'engine':
-      return origin.name;
-    case 'flag':
-      return origin.flag;
-    case 'default':
-      return 'default';
-  }
-}
-
-function describeWorkload(ref: Extract<Problem['origin'], { kind: 'workload' }>['workload']): string {
-  if (ref.kind === 'kubernetes') return `${ref.resource} ${ref.namespace}/${ref.name}`;
-  return `${{ docker: 'container', swarm: 'swarm service', process: 'process' }[ref.kind]} ${ref.name}`;
 }
