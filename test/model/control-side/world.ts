@@ -218,10 +218,10 @@ export class World {
    * need, or are woken. Each with all that got a place with it then; without a limit nothing gets one but what runs.
    */
   readonly #placed = new Map<string, Places>();
-  /** Workloads that wait for their turn since before there was a limit: they ask for their places only then. */
-  readonly #unplaced = new Set<string>();
   /** Those of them that have had their places since before the last table, or the last limit. */
   readonly #placedBefore = new Set<string>();
+  /** Workloads that wait for their turn since before there was a limit: they ask for their places only then. */
+  readonly #unplaced = new Set<string>();
   /** Workloads that were paused when somebody began to stop them. */
   readonly #stoppedAtRest = new Set<string>();
   /** The workload of which something is just being told, where it was awake until then. */
