@@ -196,8 +196,9 @@ describe('an answer', () => {
           seen.accepted++;
           const { taken, informations, ...reading } = ours;
           const node = readByNode(changed.slice(0, taken));
-          // Node judges no version, nor what the connection says beside chunks of HTTP/1.0.
-          expect({ ...reading, keepsOpen: reading.keepsOpen && node.keepsOpen }).toEqual({
+          // Node judges no version, nor what the connection says beside chunks of HTTP/1.0; and a tab is no blank for it (RFC 9110, 5.6.3).
+          const isTabbed = /^connection:[^\r]*\t/im.test(changed);
+          expect({ ...reading, keepsOpen: reading.keepsOpen && (node.keepsOpen || isTabbed) }).toEqual({
             ...node,
             keepsOpen: reading.keepsOpen,
           });
