@@ -109,7 +109,11 @@ function webMetrics() {
       ...{ id: 'http-p99', part, label: 'latency p99, 32 clients', unit: 'µs', ...LOWER },
       budget: { than, max: 2 },
     },
-    { id: 'http-request-cpu', part, label: 'processor time, 1 request', unit: 'µs', ...LOWER },
+    {
+      ...{ id: 'http-request-cpu', part, label: 'processor time, 1 request', unit: 'µs', ...LOWER },
+      // The requests per second vary more from one run to the next.
+      budget: { than, max: 1.2 },
+    },
     {
       ...{ id: 'http-body', part, label: 'a body of 1 GB', unit: 'MB/s', ...HIGHER },
       budget: { than, min: 0.35 },

@@ -176,6 +176,9 @@ export class LeaseBook {
     release(idleSinceMs?: number): void {
       const book = this.#book;
       this.#book = undefined;
+      // A Set that was enlarged leaves its old table behind, and that one the next: where one of them is old to V8, it keeps what all
+      // of them held until all garbage is collected.
+      this.user = undefined;
       if (book === undefined) return;
       book.#unmet.delete(this);
       if (book.#keepers?.delete(this) !== true) {

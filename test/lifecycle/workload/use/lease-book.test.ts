@@ -29,6 +29,13 @@ describe('LeaseBook', () => {
     expect(counts).toEqual([1, 2, 1]);
   });
 
+  test('keeps nobody whose lease was given back', () => {
+    const lease = book.take({ listUses: () => [] });
+    lease.release();
+    expect(lease.user).toBeUndefined();
+    expect([...book.listUses()]).toEqual([]);
+  });
+
   test('knows nothing of idling before the first lease was given back', () => {
     expect(book.idleSinceMs).toBeUndefined();
     book.take();
