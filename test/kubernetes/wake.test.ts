@@ -11,7 +11,7 @@ import { type KubeBed, openKubeBed, type TestWorkload } from './support/kube-bed
 import type { WorkloadSpec } from './support/manifests.ts';
 
 /** A first byte comes at most so long after the endpoint turned ready. */
-const MAX_WAKE_DELAY_MS = 250;
+const MAX_WAKE_DELAY_MS = 100;
 const RESOURCES = ['deployment', 'statefulset'] as const;
 
 /** A workload that sleeps, behind `port`, whose pods answer `hello`. */
@@ -39,13 +39,18 @@ describe.each(RESOURCES)('a %s that sleeps', (resource) => {
     const port = await freePort();
     const app = await createApp(bed, { port, resource });
     await bed.startProxy();
-    const from = Date.now();
-    const { body, firstByteAt } = await get(port);
-    expect(body).toBe('hello');
-    await bed.endpointSlices.until(() => findReadyAt(bed, from));
-    expect(firstByteAt - findReadyAt(bed, from)).toBeLessThanOrEqual(MAX_WAKE_DELAY_MS);
-    await app.untilReplicas(0);
-    expect(await app.countStarts()).toBe(1);
+    const delaysMs: number[] = [];
+    // The other tests may have the processors just then.
+    while (delaysMs.length < 3 && !delaysMs.some((ms) => ms <= MAX_WAKE_DELAY_MS)) {
+      const from = Date.now();
+      const { body, firstByteAt } = await get(port);
+      expect(body).toBe('hello');
+      await bed.endpointSlices.until(() => findReadyAt(bed, from));
+      delaysMs.push(firstByteAt - findReadyAt(bed, from));
+      await app.untilReplicas(0);
+      expect(await app.countStarts()).toBe(delaysMs.length);
+    }
+    expect(Math.min(...delaysMs)).toBeLessThanOrEqual(MAX_WAKE_DELAY_MS);
   });
 
   test('is woken, held, released, explained and put to sleep by the commands', async () => {
