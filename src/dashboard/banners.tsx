@@ -110,10 +110,11 @@ function isRefusal({ severity, file }: FindingAnswer): boolean {
 }
 
 /** With its place, unless the message itself names the service. */
-function describeFinding({ text, message, file }: FindingAnswer): string {
+function describeFinding({ text, severity, message, file }: FindingAnswer): string {
   if (file !== undefined) return text;
-  const place = /^service /.test(message) ? -1 : text.search(/ (?:error|warning) /);
-  return place < 0 ? message : `${text.slice(0, place)}: ${message}`;
+  const end = ` ${severity} ${message}`;
+  if (message.startsWith('service ') || !text.endsWith(end)) return message;
+  return `${text.slice(0, -end.length)}: ${message}`;
 }
 
 export function Findings({ findings }: { readonly findings: readonly FindingAnswer[] }) {

@@ -111,8 +111,8 @@ export function createContainerEvent(
     why,
   }: { readonly subject: EventSubject; readonly nowMs: number; readonly why?: string | undefined },
 ): WebhookEvent {
-  const told = event === 'container_started' ? { cause: why } : { reason: why };
-  return { event, ...describe(subject, nowMs), ...(why !== undefined && (told as { cause: string })) };
+  const told = why === undefined ? {} : event === 'container_started' ? { cause: why } : { reason: why };
+  return { event, ...describe(subject, nowMs), ...told };
 }
 
 /** Without what the events of lazy-tcp-proxy don't have. */
